@@ -25,6 +25,7 @@ from .run.verified import trusted_scenario
 if TYPE_CHECKING:
     from ..agents.language.language_policy import LanguagePolicy
 
+_FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".zip", ".tar", ".gz")
 PARITY = 1e-5  # of the largest logit: what the order of fp32 sums may change
 
 
@@ -43,6 +44,12 @@ def export_model(path: Path, to: Path | None, *, checkpoint: str = "best", merge
     folder, to = find_checkpoint(run, checkpoint), to or path / "model"
     if to.exists() or to.is_symlink():
         raise UserError(f"{to} is there already and is not overwritten; use another --to")
+    if to.suffix.lower() in _FILES:
+        made_of = "; llama.cpp's convert_hf_to_gguf.py makes a GGUF file of it" if to.suffix.lower() == ".gguf" else ""
+        raise UserError(
+            f"--to: {to} ends in {to.suffix}, and what is written is a folder, with its weights as safetensors; write "
+            f"--to {to.with_suffix('')}{made_of}"
+        )
     lora = getattr(scenario.agent, "lora", None) is not None
     make_folder(to.parent)
     with (

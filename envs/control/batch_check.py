@@ -50,7 +50,7 @@ def same_among_others(world: gym.Env[Any, Any], ways: Sequence[str]) -> str:
         for count in range(min(_STEPS, *(len(steps) for _, _, steps in alone))):
             result = worlds.step(ids, np.stack([stored.store(space.sample()) for space in spaces]))
             require(not result.failure, f"two at once: {next(iter(result.failure.values()), '')}")
-            for row in ids:
+            for row in range(len(ids)):
                 _require_same(count + 1, dict(_numbers(alone[row][2][count], result, row)))
     finally:
         worlds.close()

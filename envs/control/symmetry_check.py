@@ -47,8 +47,8 @@ def keeps_symmetry(world: gym.Env[Any, Any]) -> str:
     if symmetry is None:
         return "it declares none"
     inside = world.unwrapped
-    exact = isinstance(inside, Mirrorable) and not is_wrapped(world, beyond=OWN_WRAPPERS)
-    if exact and (broken := inside.broken_numbers()) is not None:
+    plain = not is_wrapped(world, beyond=OWN_WRAPPERS)
+    if plain and isinstance(inside, Mirrorable) and (broken := inside.broken_numbers()) is not None:
         _require_none(broken, len(symmetry.observation.order))
         return "mirrored states lead to mirrored ones, in every number and for the same reward"
     steps = _steps(world)

@@ -5,6 +5,7 @@
     system="You are a tutor of {subject}."                   before the prompt; a text, or a template
     answer="answer"                                          a column
     answer={"column": "answer", "after": "#### "}            what stands behind a mark in it, the last one
+    answer="reward_model.ground_truth"                       what a mapping in a column has under that key
     answer={"column": "solution", "tag": "boxed"}            in \\\\boxed{…}, as `answer_tag` says of replies
 
 Without `system`, it is the column `system`, if there is one. Without `prompt`, it is the first of the columns `prompt`,
@@ -37,6 +38,7 @@ _CHATS = ("conversations", "messages")
 _LETTERS = 2  # characters of a choice's letter, at most
 _LONGEST = 1 << 20  # characters in which a boxed answer is looked for
 _GSM8K = "####"
+_MISSING = object()  # null is a value
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,17 @@ class Columns:
     def expected(self, place: str, row: Task) -> Any:
         """The answer that a grader expects."""
         if fields := fields_of(self.answer):
-            if odd := next((name for name in fields if isinstance(row.get(name), bool)), None):
-                raise UserError(f"{place}: {odd!r} is {str(row[odd]).lower()}, which is no text; write it in quotes")
+            if odd := next((name for name in fields if isinstance(value_at(row, name), bool)), None):
+                raise UserError(
+                    f"{place}: {odd!r} is {str(value_at(row, odd)).lower()}, which is no text; write it in quotes"
+                )
             text = filled(self.answer, place, row)
             if not text.strip():
                 raise UserError(f"{place}: {self.answer!r} is empty; it is the answer that a reply should give")
             return text
-        if self.answer not in row:
+        value = value_at(row, self.answer)
+        if value is _MISSING:
             raise UserError(f"{place}: there is no {self.answer!r}, the answer; {_its_keys(row, self.answer)}")
-        value = row[self.answer]
         if value is None or (isinstance(value, str) and not value.strip()):
             what = "null" if value is None else "empty"
             raise UserError(f"{place}: {self.answer!r} is {what}; it is the answer that a reply should give")
@@ -128,9 +132,9 @@ class Columns:
     def _asked(self, place: str, row: Task) -> list[Message]:
         if fields_of(self.prompt):
             return [Message(role="user", content=_not_empty(place, "prompt", filled(self.prompt, place, row)))]
-        if self.prompt not in row:
+        asked = value_at(row, self.prompt)
+        if asked is _MISSING:
             raise UserError(f"{place} has no {self.prompt!r}, the prompt; {_its_keys(row, self.prompt)}{_if_chat(row)}")
-        asked = row[self.prompt]
         if isinstance(asked, list | tuple):
             return read_messages(f"{place}: {self.prompt!r}", asked)
         if asked is None:
@@ -244,10 +248,20 @@ def filled(template: str, place: str, row: Task) -> str:
                 f"the template {template!r:.80} has {written}; a field is the name of a column and no "
                 "more (a brace itself is written {{ or }})"
             )
-        if name not in row:
+        value = value_at(row, name)
+        if value is _MISSING:
             raise UserError(f"{place} has no {name!r}, which {template!r:.60} asks for; {_its_keys(row, name)}")
-        text += _spelled(place, name, row[name])
+        text += _spelled(place, name, value)
     return text
+
+
+def value_at(row: Task, column: str) -> Any:
+    """What a row has in a column, or in a mapping there: "reward_model.ground_truth". `_MISSING` where it has none."""
+    if column in row or "." not in column:
+        return row.get(column, _MISSING)
+    above, _, below = column.partition(".")
+    inner = row.get(above)
+    return value_at(inner, below) if isinstance(inner, Mapping) else _MISSING
 
 
 def _spelled(place: str, name: str, value: Any) -> str:
@@ -331,7 +345,13 @@ def _guess(row: Task) -> dict[str, Any]:
 def _its_keys(row: Task, wanted: str) -> str:
     """What a row has in the place of a key."""
     keys = [str(key) for key, value in row.items() if value is not None]
-    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(wanted, keys)}"
+    within = [f"{key}.{name}" for key, inner in row.items() if isinstance(inner, Mapping) for name in inner]
+    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(_dotted(wanted), [*within, *keys])}"
+
+
+def _dotted(wanted: str) -> str:
+    """Of `a[b]`, as Python's templates have it, `a.b`."""
+    return wanted.replace("[", ".").replace("]", "").replace("'", "").replace('"', "")
 
 
 def _if_chat(row: Task) -> str:

@@ -11,7 +11,7 @@ import regex
 
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
-from .task_columns import Columns, kind_of, lettered
+from .task_columns import Columns, kind_of, lettered, value_at
 from .task_source import Task
 from .task_tables import CHOICES, check_digits, written_list
 
@@ -158,7 +158,7 @@ def _with_choices(place: str, task: Task, columns: Columns) -> Task:
         if key in task:
             read[key] = given
     letters, texts = lettered(next((read[key] for key in CHOICES if read.get(key) is not None), None))
-    answer = task.get(columns.answer)
+    answer = value_at(task, columns.answer)
     if not columns.after and not columns.tag and isinstance(answer, str) and re.fullmatch(r"\s*[0-9]{1,3}\s*", answer):
         is_index = int(answer) < len(texts) and answer.strip() not in (*letters, *texts)
         read[columns.answer] = int(answer) if is_index else answer

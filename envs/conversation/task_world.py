@@ -325,8 +325,9 @@ class TaskWorld(ConversationEnv):
         self.remarks = tuple(
             remarks_on(rows, texts, self._columns, grader=grader, reading=reading if self._grader else None)
         )
-        placed = [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
-        self._division = divide(placed)
+        self._division = divide(
+            [(text, task, self._split_of(text, task)) for text, (_, task) in zip(texts, rows, strict=True)]
+        )
         self.remarks += self._division.remarks
 
     def _checked(self, task: Task | str, place: str = "a task") -> Task:
@@ -336,7 +337,9 @@ class TaskWorld(ConversationEnv):
             try:
                 self._grader.check({**checked, "prompt": self._text(checked), "answer": expected})
             except UserError as problem:
-                raise UserError(f"{place}: {problem}") from problem
+                inner = [f"{self._columns.answer}.{key}" for key in expected] if isinstance(expected, Mapping) else []
+                within = f"; what is in it is named by a dot: answer: {' or '.join(inner[:5])}" if inner else ""
+                raise UserError(f"{place}: {problem}{within}") from problem
         return checked
 
     def _chooses(self) -> bool:

@@ -45,9 +45,8 @@ def export(
     trust: Trust = False,
     verbose: Verbose = False,
 ) -> None:
-    """Write the oracle's solved conversations, or those of RUN/episodes/FILE.jsonl, as chat data, one JSON object a
-    line, for any trainer; or the model of a run: as a folder for transformers, or of an agent in a body as a file of
-    ONNX, which peripatos play plays."""
+    """Write the oracle's solved conversations, or those of RUN/episodes/FILE.jsonl, as chat data, a JSON object a line;
+    or the model of a run: as a folder for transformers, of an agent in a body as ONNX, which peripatos play plays."""
     from ...envs.errors import UserError
     from ..config.loading import shipped
 
@@ -61,10 +60,8 @@ def export(
 
         raise UserError(f"{strange[0]} is for the model of a run, and {no_run(Path(name))}")
     if strange:
-        what = "a folder, so it is the model of a run that is exported"
-        files = sorted(Path(name).glob("episodes/*-train.jsonl"))
-        kept = f". Its episodes: peripatos export {files[-1]} --out chats.jsonl" if files else ""
-        raise UserError(f"{strange[0]}: {name} is {what}; allowed are {', '.join(of_runs)}{kept}")
+        what = f"a folder, so it is the model of a run that is exported; allowed are {', '.join(of_runs)}"
+        raise UserError(f"{strange[0]}: {name} is {what}{_its_episodes(Path(name))}")
     if is_run:
         print(_export_run(Path(name), to, checkpoint or "best", merged), file=sys.stderr)
         return
@@ -83,6 +80,12 @@ def export(
     print(done.summary, file=sys.stderr)
     if not done.rows:
         raise typer.Exit(FAILED)
+
+
+def _its_episodes(run: Path) -> str:
+    """How what the run's agent said is exported; empty where none of it was kept."""
+    files = sorted(run.glob("episodes/*-train.jsonl"))
+    return f". Its episodes: peripatos export {files[-1]} --out chats.jsonl" if files else ""
 
 
 def _export_run(run: Path, to: Path | None, checkpoint: str, merged: bool) -> str:

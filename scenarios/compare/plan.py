@@ -10,7 +10,7 @@ goal ends a stage early: each method spends the whole budget.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class ComparisonJob:
     path: Path
     cold: ComparisonJob | None = None  # the run whose agent it begins as
     reads: tuple[ComparisonJob, ...] = ()  # runs of other methods, whose agents play a role in it
-    come_from: str = ""  # where the method's settings are from, see `_come_from`
+    come_from: str = field(default="", compare=False)  # where the method's settings are from, see `_come_from`
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.scenario.seed}"

@@ -121,6 +121,13 @@ def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
             return f"{key} {said}{'' if ';' in said else example_of(error['loc'], error['input'])}"
         case "list_type" if not isinstance(error["input"], str) and key == "stages":
             return f"stages {said}: each stage begins with '- name: …'"
+        case "invalid-json-value":
+            name = getattr(error["input"], "__name__", "")
+            way = "a function by module:function" if name else "rows by my_rows:rows, a list or a function in a module"
+            return (
+                f"{key} is {name or type(error['input']).__name__}, an object of Python, and a scenario holds what "
+                f"JSON does: name {way}, or give the object to TaskWorld(…)"
+            )
         case "value_error" if not str(context["error"]).startswith("is "):
             return f"{key}: {context['error']}" if key else str(context["error"])
     return f"{key} {said}"

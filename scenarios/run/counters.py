@@ -68,8 +68,10 @@ class Progress:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Progress:
         """What `to_json` gave."""
-        told = sorted(told_in(data["latest"] or {}))  # of a checkpoint that does not say it
-        return cls(**{"told": told, **data, "results": [StageResult(**result) for result in data["results"]]})
+        if "told" not in data:  # a checkpoint of before it was noted, whose rank had the return in the place of no rate
+            told, best = sorted(told_in(data["latest"] or {})), data["best"]
+            data = {**data, "told": told, "best": best if told or best is None else [0.0, best[1]]}
+        return cls(**{**data, "results": [StageResult(**result) for result in data["results"]]})
 
     def enter_stage(self, index: int) -> None:
         """Stage `index` is the current one; nothing happens if it was already."""

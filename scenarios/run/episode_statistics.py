@@ -25,6 +25,10 @@ from ..config.schema import Stop, read_goal
 
 Numbers = dict[str, float | int | None]
 NO_LISTS: Mapping[str, int | None] = {}
+NO_SUCCESS = (
+    "pass@k counts successes, and this world says nothing about success; of a world of tasks, `success_at` in its "
+    "options says from which reward on a reply is one, and a reward that is true or false says it itself"
+)
 _COLUMNS = (
     *("success_rate", "success_low", "success_high", "return_mean", "return_low", "return_high"),
     *("turns_mean", "units_mean", "episodes", "truncated", "failed", "unanswered", "unscored"),
@@ -103,7 +107,7 @@ def pass_rates(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | No
         if episode.reward is not None:
             tasks.setdefault(task_of(episode, lists), []).append(episode.success is True)
     if all(episode.success is None for episode in episodes):
-        raise UserError("pass@k counts successes, and this world says nothing about success")
+        raise UserError(NO_SUCCESS)
     whole = [successes for successes in tasks.values() if len(successes) >= k]
     from ...algorithms.metrics import pass_at_k  # brings torch, which is not where a file is played
 
@@ -141,8 +145,9 @@ def told_in(result: Mapping[str, float | int | None]) -> set[str]:
 
 
 def rank(result: Mapping[str, float | int | None], told: Collection[str] = ()) -> list[float] | None:
-    """The order of "best": by the score, and among equal scores by the mean return; None where nothing was scored."""
-    value, mean = score(result, told), result.get("return_mean")
+    """The order of "best": by the success rate, 0 where nobody tells of success, and among equal ones by the mean
+    return; None where nothing was scored."""
+    value, mean = score(result, told or told_in(result) or ("",)), result.get("return_mean")
     return None if value is None or mean is None else [float(value), float(mean)]
 
 

@@ -26,15 +26,15 @@ from ..config.schema import Scenario, Stage
 from ..config.yaml_text import Source
 from .checkpoint import BadCheckpoint, checkpoints, pointed_to, verify
 from .disk import RunFailed
-from .episode_statistics import Numbers
+from .episode_statistics import NO_SUCCESS, Numbers, told_in
 from .failed_episodes import first_causes, judge_evaluation
-from .logs import number_of
+from .logs import EVALUATIONS, number_of
 from .noticed import notice
 from .provenance import edited_since, where_it_was_begun
 from .reward_versions import other_reward
 from .run_directory import RunDirectory
 from .several_worlds import pass_rates_of_worlds, summarize_worlds
-from .verified import trusted_scenario
+from .verified import read_log, trusted_scenario
 
 FROM = ("agent", "from")
 _FLAGS = {  # what is asked for by a flag of its own
@@ -160,7 +160,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         count = how.episodes or sources.evaluated(scenario, "test")
         check_evaluation(scenario, count, how.k)
         if how.k > 1 and is_silent_about_success(scenario, sources):
-            raise UserError(f"--k {how.k}: pass@k counts successes, and this world says nothing about success")
+            raise UserError(f"--k {how.k}: {NO_SUCCESS}")
         policy = make_policy(scenario, _device(device, scenario), sources.first)
         if policy is not None:
             _load(policy, find_checkpoint(run, checkpoint), run, sources, how.sets)
@@ -176,7 +176,10 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         for told in first_causes(episodes).values():
             notice(told)
         lists = sources.lists("test") if judging_stage(scenario) is None else {}
-        return summarize_worlds(episodes, lists) | (pass_rates_of_worlds(episodes, how.k, lists) if how.k > 1 else {})
+        told = () if how.sets else {name for row in read_log(run, EVALUATIONS) for name in told_in(row)}
+        return summarize_worlds(episodes, lists, told) | (
+            pass_rates_of_worlds(episodes, how.k, lists) if how.k > 1 else {}
+        )
 
 
 def _tell_what_is_other(run: RunDirectory, scenario: Scenario, sources: WorldSources, *, elsewhere: bool) -> None:

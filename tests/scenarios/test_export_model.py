@@ -55,6 +55,11 @@ def test_an_adapter_is_merged_into_a_folder_that_transformers_reads(base: Path, 
     assert float((agent - merged).abs().max()) <= close < float((plain - merged).abs().max())
     with pytest.raises(UserError, match="is there already and is not overwritten; use another --to"):
         export_model(run, None, merged=True)
+    with pytest.raises(
+        UserError, match=r"m.gguf ends in .gguf, and what is written is a folder, .*write --to \S*/m; ll"
+    ):
+        export_model(run, tmp_path / "m.gguf", merged=True)
+    assert not (tmp_path / "m.gguf").exists()
     export_model(run, tmp_path / "adapter", checkpoint="last")
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
 

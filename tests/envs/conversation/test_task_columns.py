@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -196,3 +197,40 @@ def test_a_form_that_is_wanted_is_said_behind_the_last_message() -> None:
     assert info["messages"][0] == CHAT[0]
     assert info["messages"][1]["content"].endswith("\n\nGive the final answer between <answer> and </answer>.")
     assert rows[0]["prompt"][1]["content"] == "q0"
+
+
+VERL = {
+    "data_source": "sums",
+    "prompt": CHAT,
+    "reward_model": {"style": "rule", "ground_truth": "5"},
+    "n": {"m": {"o": 7}},
+}
+
+
+def test_a_dot_leads_into_a_mapping_wherever_a_column_is_named() -> None:
+    assert expected(VERL, answer="reward_model.ground_truth") == "5"
+    assert expected(VERL, answer="{reward_model.ground_truth}") == "5"
+    assert expected(VERL, answer={"column": "n.m.o"}) == 7
+    assert expected({**VERL, "n.m.o": 8}, answer="n.m.o") == 8  # a column of that very name
+    (message,) = asked(VERL, prompt="{reward_model.style}: {n.m.o}?", system="{data_source}")[1:]
+    assert message["content"] == "rule: 7?"
+    assert asked({"extra": {"question": "Which?"}}, prompt="extra.question") == [{"role": "user", "content": "Which?"}]
+    rows = [{**VERL, "prompt": f"{n} + 1", "reward_model": {"ground_truth": str(n + 1)}} for n in range(30)]
+    world = TaskWorld(rows, grader="number", answer="reward_model.ground_truth")
+    world.reset(seed=0)
+    assert world.step(world.oracle() or "")[1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("reward_model.ground_truht", "Did you mean 'reward_model.ground_truth'?"),
+        ("{reward_model[ground_truth]}", "Did you mean 'reward_model.ground_truth'?"),
+        ("reward_model", "named by a dot: answer: reward_model.style or reward_model.ground_truth"),
+        ("data_source.x", "there is no 'data_source.x'"),
+        ("n.m.o.p", "there is no 'n.m.o.p'"),
+    ],
+)
+def test_a_path_that_leads_nowhere_and_a_mapping_as_an_answer_name_what_is_meant(answer: str, words: str) -> None:
+    with pytest.raises(UserError, match=re.escape(words)):
+        TaskWorld([VERL], grader="number", answer=answer)

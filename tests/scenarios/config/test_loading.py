@@ -13,8 +13,8 @@ from scenarios_runs import TINY, write_scenario
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.checks import check_parts
-from peripatos.scenarios.config.loading import dump_scenario, load_scenario, open_scenario, shipped
-from peripatos.scenarios.config.yaml_text import parse_yaml
+from peripatos.scenarios.config.loading import check_scenario, dump_scenario, load_scenario, open_scenario, shipped
+from peripatos.scenarios.config.yaml_text import Source, parse_yaml
 
 
 def refusal(tmp_path: Path, text: str, *sets: str) -> str:
@@ -283,3 +283,21 @@ def test_a_wrong_override_is_told_at_its_flag(
     place = f"{tmp_path}/tiny.yaml, line 2, column 33" if flag.endswith("=") else f"--set {flag}"
     if "here are none" not in said:
         assert message.startswith(place)
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "said"),
+    [
+        ("tasks", object(), "world.options.tasks is object, an object of Python, .* name rows by my_rows:rows"),
+        ("reward", max, "world.options.reward is max, an object of Python, .* name a function by module:function"),
+    ],
+)
+def test_objects_of_python_in_a_scenario_are_told_how_they_are_named(key: str, given: object, said: str) -> None:
+    options = {"tasks": [{"prompt": "1 + 1 =", "answer": "2"}], "grader": "number", key: given}
+    scenario = {
+        "name": "py",
+        "world": {"id": "peripatos/Tasks-v0", "options": options},
+        "agent": {"kind": "tiny_llama"},
+    }
+    with pytest.raises(UserError, match=said):
+        check_scenario({**scenario, "stages": [{"name": "look"}]}, Source("a mapping"))

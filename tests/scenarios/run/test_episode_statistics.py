@@ -51,6 +51,7 @@ def test_a_return_never_stands_among_success_rates() -> None:
     solved, silent = {"success_rate": 0.1, "return_mean": 1.0}, {"return_mean": 9.0}
     assert (score(silent), score(silent, [""]), score({"return_mean": None}, [""])) == (9.0, 0.0, None)
     assert rank(solved, [""]) == [0.1, 1.0] > rank(silent, [""]) == [0.0, 9.0]
+    assert rank(solved) == [0.1, 1.0] > rank(silent) == [0.0, 9.0] > rank({"return_mean": 8.0}) == [0.0, 8.0]
     # six of ten by one world and none by the other are no better than six and one
     alone = {"a/success_rate": 0.6, "success_rate": 0.6, "return_mean": 0.0}
     both = {**alone, "b/success_rate": 0.1, "success_rate": 0.35}
@@ -132,7 +133,7 @@ def test_a_world_without_success_is_scored_by_its_return() -> None:
 def test_equal_success_is_ranked_by_the_return_and_success_comes_first() -> None:
     poor, rich, lucky = ({"success_rate": s, "return_mean": r} for s, r in ((0.0, 2.0), (0.0, 10.0), (0.1, -5.0)))
     ranks = [rank(result) for result in (poor, rich, lucky, {"return_mean": 3.0})]
-    assert ranks == [[0.0, 2.0], [0.0, 10.0], [0.1, -5.0], [3.0, 3.0]]
+    assert ranks == [[0.0, 2.0], [0.0, 10.0], [0.1, -5.0], [0.0, 3.0]]
     assert rank({"success_rate": None, "return_mean": None}) is None
 
 

@@ -84,11 +84,21 @@ def test_a_world_that_has_told_once_fails_where_it_says_nothing() -> None:
     assert summarize_worlds([played("", None, None)], told=[""]).get("success_rate") is None  # type: ignore[arg-type]
 
 
+def test_a_checkpoint_that_does_not_say_who_has_told_is_gone_on_with() -> None:
+    def read(best: list[float], latest: dict[str, float]) -> Progress:
+        data = {**Progress(best=best).to_json(), "latest": latest}
+        del data["told"]
+        return Progress.from_json(data)
+
+    silent, told = read([9.0, 9.0], {"return_mean": 9.0}), read([0.5, 9.0], {"success_rate": 0.5})
+    assert (silent.best, silent.told, told.best, told.told) == ([0.0, 9.0], [], [0.5, 9.0], [""])
+
+
 def test_the_best_so_far_had_no_success_in_worlds_that_tell_only_now() -> None:
     def heard(progress: Progress, world: str) -> list[float] | None:
         progress.hear([Episode(0, 0, seed=0, version=0, split="test", world=world, reward=1.0, success=True)])
         return progress.best
 
-    assert heard(Progress(best=[9.0, 9.0]), "") == [0.0, 9.0]
+    assert heard(Progress(best=[0.0, 9.0]), "") == [0.0, 9.0]
     assert heard(Progress(best=[0.6, 9.0], told=["a"]), "b") == [0.3, 9.0]
     assert heard(Progress(best=[0.6, 9.0], told=["a"]), "a") == [0.6, 9.0]
