@@ -19,7 +19,10 @@ from peripatos.envs.worlds.coding import world
 from peripatos.envs.worlds.coding.world import Coding
 
 TRAIN, TEST = 12, 7
-TASKS = [{"prompt": f"q{n}", "split": "test" if n < TEST else "train"} for n in range(TRAIN + TEST)]
+TASKS = [
+    *({"prompt": f"q{n}", "split": "test" if n < TEST else "train"} for n in range(TRAIN + TEST)),
+    {"prompt": f"q{TRAIN + TEST}", "split": "validation"},  # or some for training would be set aside
+]
 
 
 class Bell:
