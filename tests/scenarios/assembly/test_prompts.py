@@ -29,11 +29,12 @@ evaluation: {episodes: 4}
 
 
 def prompts(lengths: Sequence[int]) -> list[dict[str, str]]:
-    return [
+    asked = [
         {"prompt": f"{split} {n} ".ljust(length, "x"), "split": split}
         for split in ("train", "test")
         for n, length in enumerate(lengths)
     ]
+    return [*asked, {"prompt": "validation", "split": "validation"}]  # or some for training would be set aside
 
 
 def longer(reply: object, task: object) -> float:

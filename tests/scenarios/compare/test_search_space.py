@@ -42,11 +42,11 @@ def probe(folder: Path, said: dict[str, object], method: str = "ppo") -> list[Sc
 
 def test_ranges_of_all_methods_and_of_one_stand_in_the_file_of_a_comparison(tmp_path: Path) -> None:
     (path := tmp_path / "mine.yaml").write_text(FILE)
+    base = tiny(tmp_path)
     file = find_comparison([str(path)])
     assert file is not None
     search = read_search(file.search)
     assert search == {"": {"optimizer.lr": RATE}, "ppo": {"overrides.credit.lam": Range("uniform", (0.9, 1.0))}}
-    base = tiny(tmp_path)
     assert list(space_of(search, "ppo", base, 0)) == ["stages.learn.optimizer.lr", "stages.learn.overrides.credit.lam"]
     assert space_of(search, "grpo", base, 0) == {"stages.learn.optimizer.lr": RATE}
 
