@@ -2,9 +2,11 @@
 
 import asyncio
 import functools
+import signal
 import threading
 import time
 from abc import ABC
+from collections.abc import Iterator
 from typing import Literal, cast
 
 import pytest
@@ -144,9 +146,17 @@ def test_what_is_no_exception_is_a_message_too(tool):
     assert result.text.startswith(f"{tool.__name__} failed: ")
 
 
+@pytest.fixture
+def with_interrupts() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where whoever has started the tests ignores it, as a shell's `&` does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("timeout", [None, 5.0])
 @pytest.mark.parametrize("error", [TimeIsUp(), KeyboardInterrupt(), BaseExceptionGroup("", [KeyboardInterrupt()])])
-def test_whoever_wants_to_stop_gets_through_a_tool(timeout, error):
+def test_whoever_wants_to_stop_gets_through_a_tool(timeout, error, with_interrupts):
     def stops() -> str:
         raise error
 
