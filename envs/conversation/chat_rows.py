@@ -60,6 +60,13 @@ def reply_in(message: Message) -> Reply:
 
 def read_chat(place: str, row: Mapping[str, Any] | str) -> Chat:
     """The conversation in a row. `UserError`, with its place, for what is none."""
+    try:
+        return _read(place, row)
+    except RecursionError:
+        raise UserError(f"{place}: a call or a tool of this conversation is nested too deeply to be read") from None
+
+
+def _read(place: str, row: Mapping[str, Any] | str) -> Chat:
     if not isinstance(row, Mapping):
         text = "the text " if isinstance(row, str) else ""
         raise UserError(f"{place}: a conversation is a mapping with messages, not {text}{row!r:.60}")

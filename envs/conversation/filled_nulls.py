@@ -7,11 +7,12 @@ What stands in a row as a text of JSON was written as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _SAYS_WHAT = ("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "properties", "additionalProperties", "items")
 _BRANCHES = ("anyOf", "oneOf", "allOf")
+_ANYTHING: Mapping[str, Any] = {}  # what `true` stands for in a schema
 
 
 def schema_without_fillers(value: Any) -> Any:
@@ -22,24 +23,24 @@ def schema_without_fillers(value: Any) -> Any:
         return value
     kept = {key: schema_without_fillers(one) for key, one in value.items() if one is not None}
     is_default = "default" in value and value["default"] is None and _says_what(kept)
-    return {**kept, "default": None} if is_default and any(map(_allows_null, _meant(kept, kept))) else kept
+    return {**kept, "default": None} if is_default and any(map(_allows_null, _meant([kept], kept))) else kept
 
 
 def arguments_without_fillers(given: Mapping[str, Any], parameters: Any) -> dict[str, Any]:
     """The arguments of a call without keys that are null where `parameters`, the tool's schema, do not allow it, at any
     depth. None: nobody knows the tool, and no null is an argument."""
-    return _kept(given, list(_meant(parameters, parameters)), parameters)
+    return _kept(given, _meant([parameters], parameters), parameters)
 
 
 def _kept(value: Any, schemas: Sequence[Mapping[str, Any]], root: Any) -> Any:
     if isinstance(value, list | tuple):
-        inside = [one for schema in schemas for one in _meant(_item(schema), root)]
+        inside = _meant([_item(schema) for schema in schemas], root)
         return [_kept(one, inside, root) for one in value]
     if not isinstance(value, Mapping):
         return value
     kept: dict[str, Any] = {}
     for key, one in value.items():
-        its = [part for schema in schemas for part in _meant(_property(schema, key), root)]
+        its = _meant([_property(schema, key) for schema in schemas], root)
         if one is not None or any(map(_allows_null, its)):
             kept[key] = _kept(one, its, root)
     return kept
@@ -63,21 +64,29 @@ def _says_what(schema: Mapping[str, Any]) -> bool:
     return any(name in schema for name in _SAYS_WHAT)
 
 
-def _meant(schema: Any, root: Any, seen: tuple[str, ...] = ()) -> Iterator[Mapping[str, Any]]:
-    """A schema and those that it stands for: its branches, and the definition in `root` that it refers to."""
-    if schema is True:
-        yield {}
-    if not isinstance(schema, Mapping):
-        return
-    yield schema
-    for part in (part for name in _BRANCHES if isinstance(schema.get(name), list) for part in schema[name]):
-        yield from _meant(part, root, seen)
-    reference = str(schema.get("$ref", ""))
-    if reference.startswith("#/") and reference not in seen:
-        found = root
-        for step in reference.split("/")[1:]:
-            found = found.get(step) if isinstance(found, Mapping) else None
-        yield from _meant(found, root, (*seen, reference))
+def _meant(given: Sequence[Any], root: Any) -> list[Mapping[str, Any]]:
+    """Schemas and those that they stand for: their branches, and the definitions in `root` that they refer to; each
+    once, for a few definitions that refer to one another twice would come to more than anybody can read."""
+    found: dict[int, Mapping[str, Any]] = {}
+    left = [*given]
+    while left:
+        schema = left.pop()
+        schema = _ANYTHING if schema is True else schema
+        if not isinstance(schema, Mapping) or id(schema) in found:
+            continue
+        found[id(schema)] = schema
+        left += [part for name in _BRANCHES if isinstance(schema.get(name), list) for part in schema[name]]
+        reference = str(schema.get("$ref", ""))
+        if reference.startswith("#/"):
+            left.append(_defined(reference, root))
+    return [*found.values()]
+
+
+def _defined(reference: str, root: Any) -> Any:
+    """What stands in `root` at "#/KEY/KEY…"; None where nothing does."""
+    for step in reference.split("/")[1:]:
+        root = root.get(step) if isinstance(root, Mapping) else None
+    return root
 
 
 def _allows_null(schema: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from peripatos.envs.conversation.chat_rows import read_chat, reply_in
 from peripatos.envs.conversation.chat_world import ChatWorld
 from peripatos.envs.conversation.filled_nulls import schema_without_fillers
+from peripatos.envs.errors import UserError
 
 INTEGER, NULL = {"type": "integer"}, {"type": "null"}
 NAMED = {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"enum": ["x", None]}}}
@@ -96,3 +97,22 @@ def test_a_schema_keeps_null_as_the_default_of_what_may_be_null() -> None:
         assert schema_without_fillers({**filled, **schema}) == {"default": None, **schema}
     for schema in (INTEGER, {}, {"properties": {"a": INTEGER}}):
         assert schema_without_fillers({**filled, **schema}) == schema
+
+
+def test_definitions_that_refer_to_one_another_twice_are_each_read_once() -> None:
+    many = 200  # to which there are 2 ** 200 ways
+    one_more = {f"A{n}": {"anyOf": [{"$ref": f"#/$defs/A{n + 1}"}] * 2} for n in range(many)}
+    for last, kept in (({"type": "string"}, {}), (NULL, {"a": None})):
+        assert (
+            called({"a": None}, {**parameters({"$ref": "#/$defs/A0"}), "$defs": one_more | {f"A{many}": last}}) == kept
+        )
+
+
+@pytest.mark.parametrize("deep", ["arguments", "schema"])
+def test_what_is_nested_too_deeply_is_refused_in_a_sentence(deep: str) -> None:
+    inner: dict[str, Any] = {"a": 1}
+    for _ in range(5000):
+        inner = {"a": inner}
+    given = (inner, parameters({})) if deep == "arguments" else ({"a": None}, inner)
+    with pytest.raises(UserError, match="row 0: a call or a tool of this conversation is nested too deeply to be read"):
+        read_chat("row 0", row(*given))
