@@ -7,6 +7,8 @@ import inspect
 import sys
 from functools import partial
 
+import gymnasium
+
 from ...agents.protocols import Weights
 from ...envs.conversation.conversation_env import ConversationEnv, Split
 from ...envs.conversation.pair_world import PairWorld
@@ -122,12 +124,13 @@ def silent_world(scenario: Scenario, sources: WorldSources) -> str | None:
 
 def _may_tell(source: WorldSource) -> bool:
     """Whether a world of bodies may still tell of success where random episodes heard nothing of it: many say it only
-    where they mean yes. Those whose code never names it do not."""
+    where they mean yes. Those whose code, or that of what they inherit from, never names it do not."""
     if source.facts.kind != "control":
         return False
     world = source.make()
+    kinds = [kind for kind in type(world.unwrapped).__mro__ if kind not in gymnasium.Env.__mro__]
     try:
-        return "success" in inspect.getsource(sys.modules[type(world.unwrapped).__module__])
+        return any("success" in inspect.getsource(sys.modules[kind.__module__]) for kind in kinds)
     except (OSError, TypeError):  # nobody can read it
         return False
     finally:

@@ -62,8 +62,10 @@ def test_the_best_checkpoint_is_one_that_succeeds_and_not_one_that_fails_for_mor
     assert 0 < run.summary["stages"][0]["seconds"] <= run.summary["wall_s"]
 
 
-def test_a_goal_of_success_waits_for_the_first_one(late: str, tmp_path: Path) -> None:
-    text = late.replace("    budget:", "    stop: {success_rate: 0.3}\n    budget:")
+@pytest.mark.parametrize("world", ["late_worlds:Late", "later_worlds:Heir"])
+def test_a_goal_of_success_waits_for_the_first_one(world: str, late: str, tmp_path: Path) -> None:
+    (tmp_path / "later_worlds.py").write_text("import late_worlds\n\n\nclass Heir(late_worlds.Late):\n    pass\n")
+    text = late.replace("late_worlds:Late", world).replace("    budget:", "    stop: {success_rate: 0.3}\n    budget:")
     run = peripatos.run(str(write_scenario(tmp_path, text)), out=tmp_path / "run")
     assert run.summary["stages"][0]["ended_by"].startswith("success_rate 0.")
 
