@@ -126,7 +126,7 @@ class MujocoTask(ABC):
             self.edit(spec)
             model = spec.compile()
         except ValueError as error:
-            raise UserError(f"{Path(str(self.mjcf)).name} is no MJCF: {error}") from error
+            raise UserError(f"{Path(self.mjcf).name} is no MJCF: {error}") from error
         self.configure(model)
         check_feet(model, self.feet)
         self._check_sizes(model)

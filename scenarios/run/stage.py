@@ -320,10 +320,8 @@ class StageRun:
         miss the goal and the scenario says how many they are.
         """
         count, first = self.context.sources.evaluated(self.scenario, split), self.scenario.evaluation.first
-        lists, p = (
-            {} if judging_stage(self.scenario) is self.stage else self.context.sources.lists(split),
-            self.progress,
-        )
+        lists = {} if judging_stage(self.scenario) is self.stage else self.context.sources.lists(split)
+        p = self.progress
         if split == "validation" and first is not None and first < count and self.stage.stop:
             episodes = self._play(first, split)
             if reached(summarize_worlds(episodes, lists, p.told), self.stage.stop, checked=True):
