@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,6 +22,8 @@ ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
 DONE_BY_THEN = "stopped at its end: all was done before that could be heard"
 _AGAIN, _PUT_OFF = 0.05, 3.0  # seconds after which a signal that met an import comes again, and for how long it may
+_BRIEFLY = 0.25  # the same for what takes a lock
+_TAKE_LOCKS = (subprocess.__file__, threading.__file__)
 _asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
 
 
@@ -105,14 +108,17 @@ def heard_by(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if old is None else old)
 
 
-def _is_importing(frame: FrameType | None) -> bool:
-    """Whether what was interrupted is an import: a library of C++ that calls Python while it is imported ends the
-    process where that raises (`terminate called after throwing …`)."""
+def _patience(frame: FrameType | None) -> float:
+    """For how many seconds a signal may be put off, because what it has met would not stand an exception: a library of
+    C++ that calls Python while it is imported ends the process where that raises (`terminate called after throwing …`);
+    the standard library, between taking a lock and the `try` that gives it back, leaves it taken, and waits for ever.
+    """
+    briefly = _BRIEFLY if frame is not None and frame.f_code.co_filename in _TAKE_LOCKS else 0.0
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib._bootstrap"):
-            return True
+            return _PUT_OFF
         frame = frame.f_back
-    return False
+    return briefly
 
 
 @contextmanager
@@ -124,19 +130,22 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     """
     heard: list[int] = []
     put_off: list[tuple[float, int, threading.Timer]] = []  # when, which, and what brings it again
+    over = False  # set before anything else is called: what is heard from then on cuts off nothing
 
     def stop(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not heard and _is_importing(frame) and (not put_off or now - put_off[0][0] < _PUT_OFF):
+        if not heard and (now - put_off[0][0] if put_off else 0.0) < _patience(frame):
             again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
             again.daemon = True
             put_off.append((now, number, again))
             again.start()
             return
         heard.append(number)
-        _asked_to_end.append(number)
         if len(heard) > 2:
             _exit(128 + heard[0])
+        if over:
+            return
+        _asked_to_end.append(number)
         sys.unraisablehook = lambda problem: None  # where an exception cannot pass, it is no news
         raise Stopped(number)
 
@@ -145,17 +154,20 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
         try:
             yield heard
         except SystemExit as end:
+            over = True
             late = heard or [number for _, number, again in put_off if again.is_alive()]
             if end.code or not late:
                 raise
             tell(DONE_BY_THEN)
             sys.exit(128 + late[0])
         except BaseException:
+            over = True
             if not heard:
                 raise
             tell(words)
             sys.exit(128 + heard[0])
         finally:
+            over = True
             sys.unraisablehook = hook
             _asked_to_end.clear()
             for _, _, again in put_off:

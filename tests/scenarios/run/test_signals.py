@@ -124,6 +124,26 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> 
     assert done.stderr.strip().endswith((signals.BEFORE_ANYTHING, signals.DONE_BY_THEN))
 
 
+def test_ctrl_c_behind_a_lock_that_was_just_taken_leaves_it_free(tmp_path: Path) -> None:
+    """`subprocess` and `threading` call `acquire`, and only then begin the `try` that releases it."""
+    code = """
+import os, signal, subprocess, threading, time
+from peripatos.scenarios.run.signals import ending_by_signals
+lock = threading.Lock()
+wait = ["def wait():", "  lock.acquire()", "  os.kill(os.getpid(), signal.SIGINT)"]
+wait += ["  try: time.sleep(0.1)", "  finally: lock.release()"]
+exec(compile(chr(10).join(wait), subprocess.__file__, "exec"))
+try:
+    with ending_by_signals():
+        wait()
+        time.sleep(20)
+finally:
+    print(lock.locked())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip(), done.stdout) == (130, signals.BEFORE_ANYTHING, "False\n")
+
+
 @pytest.mark.parametrize("code", [0, 2])
 def test_what_imports_to_its_end_is_done_and_says_that_it_was_asked_to_stop(code: int, tmp_path: Path) -> None:
     """A command may have nothing left to do when the import is over that Ctrl-C has met."""
@@ -141,6 +161,32 @@ def test_what_swallows_a_signal_and_ends_well_still_ends_by_it(tmp_path: Path) -
     lines += ["with ending_by_signals():", "    world = World()", "    del world", "    sys.exit(0)"]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (143, signals.DONE_BY_THEN)
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "sys.exit(2)", "pass"])
+def test_a_signal_while_the_end_is_told_of_is_no_traceback(end: str, tmp_path: Path) -> None:
+    """One that met an import comes again while that is told, and somebody presses Ctrl-C while the process leaves."""
+    (tmp_path / "slow_import.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = f"""
+import os, signal, sys
+from peripatos.scenarios.run import signals
+tell, clear = signals.tell, list.clear
+def tell_and_hear(text):
+    tell(text)
+    os.kill(os.getpid(), signal.SIGINT)
+signals.tell = tell_and_hear
+class Asked(list):
+    def clear(self):  # the last thing that is done
+        os.kill(os.getpid(), signal.SIGINT)
+        clear(self)
+signals._asked_to_end = Asked()
+with signals.ending_by_signals():
+    import slow_import
+    {end}
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    expected = {"sys.exit(0)": (130, signals.DONE_BY_THEN), "sys.exit(2)": (2, ""), "pass": (0, "")}
+    assert (done.returncode, done.stderr.strip()) == expected[end]
 
 
 TELLING = """\
