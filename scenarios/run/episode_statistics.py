@@ -97,16 +97,18 @@ def summarize(
     return result
 
 
-def pass_rates(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
+def pass_rates(
+    episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS, *, tells: bool = False
+) -> Numbers:
     """pass@1, pass@2, pass@4 … and pass@k, with 95 % intervals over tasks (`pass@k_low`, `pass@k_high`): the mean over
     tasks of the unbiased estimate from all of a task's scored episodes. Tasks with fewer than k of these are left out;
-    `pass_tasks` counts the others. UserError where the world says nothing about success.
+    `pass_tasks` counts the others. UserError where the world says nothing about success, and never has (`tells`).
     """
     tasks: dict[Hashable, list[bool]] = {}
     for episode in episodes:
         if episode.reward is not None:
             tasks.setdefault(task_of(episode, lists), []).append(episode.success is True)
-    if all(episode.success is None for episode in episodes):
+    if not tells and all(episode.success is None for episode in episodes):
         raise UserError(NO_SUCCESS)
     whole = [successes for successes in tasks.values() if len(successes) >= k]
     from ...algorithms.metrics import pass_at_k  # brings torch, which is not where a file is played

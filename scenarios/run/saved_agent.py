@@ -178,7 +178,7 @@ def evaluate_run(path: Path, checkpoint: str, how: Examination, *, device: str |
         lists = sources.lists("test") if judging_stage(scenario) is None else {}
         told = () if how.sets else {name for row in read_log(run, EVALUATIONS) for name in told_in(row)}
         return summarize_worlds(episodes, lists, told) | (
-            pass_rates_of_worlds(episodes, how.k, lists) if how.k > 1 else {}
+            pass_rates_of_worlds(episodes, how.k, lists, told) if how.k > 1 else {}
         )
 
 

@@ -47,10 +47,13 @@ def describe_worlds(episodes: Sequence[Episode], *, running: int = 0, told: Coll
     return row | {name: value for name, value in apart.items() if not name.endswith("/episodes/running")}
 
 
-def pass_rates_of_worlds(episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS) -> Numbers:
-    """As `pass_rates`, of all worlds that say something about success and of each."""
-    told = telling(episodes)
-    return pass_rates(told or episodes, k, lists) | _apart(told, lambda own, *, tells: pass_rates(own, k, lists))
+def pass_rates_of_worlds(
+    episodes: Sequence[Episode], k: int, lists: Mapping[str, int | None] = NO_LISTS, told: Collection[str] = ()
+) -> Numbers:
+    """As `pass_rates`, of all worlds that say something about success and of each; `told` as in `summarize_worlds`."""
+    heard = telling(episodes, told)
+    apart = _apart(heard, lambda own, *, tells: pass_rates(own, k, lists, tells=True))
+    return pass_rates(heard, k, lists, tells=bool(heard)) | apart
 
 
 def who_tells(episodes: Sequence[Episode]) -> set[str]:

@@ -8,11 +8,12 @@ import pytest
 from scenarios_runs import TINY, write_scenario
 
 import peripatos
+from peripatos.envs.errors import UserError
 from peripatos.envs.vocabulary import Episode
 from peripatos.scenarios.run.counters import Progress
 from peripatos.scenarios.run.run_directory import RunDirectory
 from peripatos.scenarios.run.saved_agent import find_checkpoint
-from peripatos.scenarios.run.several_worlds import describe_worlds, summarize_worlds
+from peripatos.scenarios.run.several_worlds import describe_worlds, pass_rates_of_worlds, summarize_worlds
 
 WORLD = '''
 import gymnasium
@@ -104,3 +105,13 @@ def test_the_best_so_far_had_no_success_in_worlds_that_tell_only_now() -> None:
     assert heard(Progress(best=[0.0, 9.0]), "") == [0.0, 9.0]
     assert heard(Progress(best=[0.6, 9.0], told=["a"]), "b") == [0.3, 9.0]
     assert heard(Progress(best=[0.6, 9.0], told=["a"]), "a") == [0.6, 9.0]
+
+
+def test_pass_at_k_of_a_world_that_has_told_before_is_zero_where_nothing_succeeds() -> None:
+    silent = [
+        Episode(group, index, seed=0, version=0, split="test", reward=0.0) for group in range(3) for index in range(2)
+    ]
+    with pytest.raises(UserError, match="says nothing about success"):
+        pass_rates_of_worlds(silent, 2)
+    rates = pass_rates_of_worlds(silent, 2, told=[""])
+    assert (rates["pass_tasks"], rates["pass@1"], rates["pass@2"], rates["pass@2_low"]) == pytest.approx((3, 0, 0, 0))
