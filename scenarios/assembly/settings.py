@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,6 +16,9 @@ from ...envs.errors import UserError, WrongKey, nearest, unknown
 from ...envs.wrong_values import Slot, wrong_value
 from ..config.agents import Agent, MlpAgentSpec
 from ..config.schema import Scenario, SharedWorld, Stage
+
+if TYPE_CHECKING:
+    import torch
 
 _ELSEWHERE = {  # what other trainers call a setting of ours
     "learning_rate": "lr",
@@ -30,6 +34,7 @@ _ELSEWHERE = {  # what other trainers call a setting of ours
     "batch_size": "micro_batch",
     "micro_batch_size": "micro_batch",
 }
+_SLOW = 4.0  # times slower than fp32, from which a user is told
 _NARROW = 256  # units in the widest layer that a CPU learns faster: from 512 an H200 did, see benchmarks/README.md
 
 
@@ -59,6 +64,35 @@ def explain_device(wanted: str, agent: Agent) -> str:
 
     left_alone = wanted == "auto" and torch.cuda.is_available() and _is_small(agent)
     return " (auto: a network this small is faster there)" if left_alone else ""
+
+
+def explain_precision(precision: str, device: str) -> str | None:
+    """What to do where bf16, which should be faster than fp32, is much slower: a CPU that has no instructions for it
+    multiplies number by number. None where it is not."""
+    if precision != "bf16" or device != "cpu":
+        return None
+    import torch
+
+    times = _product_seconds(torch.bfloat16) / _product_seconds(torch.float32)
+    if times < _SLOW:
+        return None
+    return (
+        f"precision: bf16: this CPU has no instructions for it, and multiplies {times:.0f} times slower than in fp32; "
+        "try --set precision=fp32"
+    )
+
+
+def _product_seconds(dtype: torch.dtype, *, width: int = 512, rows: int = 64, tries: int = 5) -> float:
+    """The best time of x Wᵀ, as a layer has it."""
+    import torch
+
+    x, w = torch.ones(rows, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
+    best = float("inf")
+    for _ in range(tries):
+        began = time.perf_counter()
+        torch.matmul(x, w.T)
+        best = min(best, time.perf_counter() - began)
+    return best
 
 
 def _is_small(agent: Agent) -> bool:

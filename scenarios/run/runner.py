@@ -26,7 +26,7 @@ from ...envs.contained import no_exit, watch
 from ...envs.errors import UserError
 from ..assembly.no_effect import remarks_on
 from ..assembly.policies import make_policy
-from ..assembly.settings import choose_device, explain_device
+from ..assembly.settings import choose_device, explain_device, explain_precision
 from ..assembly.worlds import WorldSources
 from ..cluster.choose import make_pool
 from ..trackers import make_trackers
@@ -89,6 +89,8 @@ class Runner:
         why = explain_device(self._wanted, self.scenario.agent)
         self.journal.began(self.scenario)
         self.journal.said(f"{self.scenario.name}: device {self.context.device}{why}, {self.run.path}")
+        if slow := explain_precision(self.scenario.precision, self.context.device):
+            self.journal.warned(slow)
         with where_it_was_begun(self.run):
             for remark in (*remarks_on(self.scenario), *self.context.sources.remarks()):
                 self.journal.said(remark)
