@@ -21,7 +21,8 @@ _exit = os._exit  # whatever is put in its place while worlds are played
 ASK = ("SIGINT", "SIGTERM", "SIGHUP")
 BEFORE_ANYTHING = "stopped before anything was written"
 DONE_BY_THEN = "stopped at its end: all was done before that could be heard"
-_AGAIN, _PUT_OFF = 0.05, 3.0  # seconds after which a signal that met an import comes again, and for how long it may
+_AGAIN, _PUT_OFF = 0.05, 15.0  # seconds after which a signal that met an import comes again, and for how long it may
+_ANEW = 0.5  # seconds after which another one is somebody who does not wait for that
 _BRIEFLY = 0.25  # the same for what takes a lock
 _TAKE_LOCKS = (subprocess.__file__, threading.__file__)
 _asked_to_end: list[int] = []  # what `ending_by_signals` has heard while it holds
@@ -130,12 +131,20 @@ def ending_by_signals(words: str = BEFORE_ANYTHING) -> Iterator[list[int]]:
     """
     heard: list[int] = []
     put_off: list[tuple[float, int, threading.Timer]] = []  # when, which, and what brings it again
+    brought: list[int] = []  # what a timer brings again, and nobody has sent anew
     over = False  # set before anything else is called: what is heard from then on cuts off nothing
+
+    def bring(number: int) -> None:
+        brought.append(number)
+        os.kill(os.getpid(), number)
 
     def stop(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if not heard and (now - put_off[0][0] if put_off else 0.0) < _patience(frame):
-            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), number))
+        since = now - put_off[0][0] if put_off else 0.0
+        impatient = since > _ANEW and not brought
+        brought.clear()
+        if not heard and not impatient and since < _patience(frame):
+            again = threading.Timer(_AGAIN, bring, [number])
             again.daemon = True
             put_off.append((now, number, again))
             again.start()

@@ -124,6 +124,16 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(tmp_path: Path) -> 
     assert done.stderr.strip().endswith((signals.BEFORE_ANYTHING, signals.DONE_BY_THEN))
 
 
+def test_a_second_ctrl_c_in_an_import_does_not_wait_for_its_end(tmp_path: Path) -> None:
+    lines = ["import os, signal, threading, time", "os.kill(os.getpid(), signal.SIGINT)", "time.sleep(1)"]
+    lines += ["threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()", "time.sleep(300)"]
+    (tmp_path / "slow_import.py").write_text("\n".join(lines))
+    code = f"from peripatos.scenarios.run import signals; signals._PUT_OFF = {PATIENCE}\n"
+    code += "with signals.ending_by_signals(): import slow_import"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, signals.BEFORE_ANYTHING)
+
+
 def test_ctrl_c_behind_a_lock_that_was_just_taken_leaves_it_free(tmp_path: Path) -> None:
     """`subprocess` and `threading` call `acquire`, and only then begin the `try` that releases it."""
     code = """
