@@ -34,6 +34,7 @@ from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
 from .held_out import divide
 from .task_columns import PROMPTS, role_of
+from .task_rows import repeated
 from .task_source import Picked, TaskSource, split_of
 
 _SIDES = ("chosen", "rejected")
@@ -97,12 +98,14 @@ class PairWorld(WrittenWorld):
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        read = tuple(read_ranking(place, row, scored=self.scored) for place, row in placed_rows(pairs, split))
+        placed = placed_rows(pairs, split)
+        read = tuple(read_ranking(place, row, scored=self.scored) for place, row in placed)
         if not read:
             raise UserError("there is no pair to learn from")
         self.turns = max(len(ranking.depths) for ranking in read)  # the most that are compared in one conversation
         self.depths = sorted({depth for ranking in read for depth in ranking.depths})
         self._sort(read)
+        self.remarks += tuple(repeated(placed, "rows"))
         self._written = tuple(self._rankings["train"])
 
     def _sort(self, read: Sequence[Ranking]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import pytest
 
 from peripatos.envs.conversation import TaskWorld, load_tasks
+from peripatos.envs.conversation.chat_world import ChatWorld
+from peripatos.envs.conversation.pair_world import PairWorld
+from peripatos.envs.conversation.written_texts import WrittenTexts
 from peripatos.envs.errors import UserError
 
 GOOD = [{"prompt": f"What is {n} + 1?", "answer": str(n + 1), "id": n} for n in range(40)]
@@ -166,3 +170,33 @@ def test_names_that_only_hold_the_letters_of_a_split_say_none(tmp_path):
     names = ["latest.jsonl", "contest.jsonl", "retrieval.jsonl", "strain/medieval.jsonl", "data.jsonl", "more.jsonl.gz"]
     rows = load_tasks(folder_of(tmp_path, *names))
     assert [sorted(row["prompt"] for row in rows), {"split"} & set(rows[0])] == [sorted(names), set()]
+
+
+@pytest.mark.parametrize(
+    ("names", "count"), [(("train.jsonl", "train.csv"), 20), (("data.jsonl", "copy/data.jsonl"), 20), (("d.jsonl",), 0)]
+)
+def test_rows_that_are_there_twice_are_counted_in_one_remark(tmp_path, names, count):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        table = "prompt,answer,note\n" + "".join(f"What is {n} + 1?,{n + 1},\n" for n in range(20))
+        rows = [{"prompt": f"What is {n} + 1?", "answer": n + 1} for n in range(20)]
+        (tmp_path / name).write_bytes(table.encode() if name.endswith(".csv") else lines(rows=rows))
+    said = [remark for remark in TaskWorld(str(tmp_path), grader="number").remarks if "repeat" in remark]
+    assert len(said) == bool(count)
+    if count:
+        assert re.fullmatch(
+            r"20 of 40 tasks repeat an earlier one, and count as often as they are there: \S+:\d+ has what \S+:\d has",
+            said[0],
+        )
+    alike = [{"prompt": "q", "answer": 1}, {"prompt": "r", "answer": 2}]  # other answers, keys and prompts are others
+    others = [*alike, {"prompt": "r", "answer": 2, "note": "x"}, {"prompt": "s", "answer": 2}]
+    assert "repeat" not in str(TaskWorld(others, grader="number").remarks)
+
+
+def test_conversations_pairs_and_texts_that_are_there_twice_are_told_of_too():
+    chat = {"prompt": "1 + 1 =", "completion": "2"}
+    pair = {"prompt": "q", "chosen": "a", "rejected": "b"}
+    told = [ChatWorld([chat, chat]), PairWorld([pair, pair]), WrittenTexts(["a text", "b", "a text"])]
+    for world, what in zip(told, ("1 of 2 conversations", "1 of 2 rows", "1 of 3 texts"), strict=True):
+        (remark,) = world.remarks
+        assert remark.startswith(f"{what} repeat an earlier one")
