@@ -11,7 +11,7 @@ import regex
 
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
-from .task_columns import Columns, kind_of, lettered, value_at
+from .task_columns import Columns, fields_of, kind_of, lettered, value_at
 from .task_source import Task
 from .task_tables import CHOICES, check_digits, written_list
 
@@ -82,7 +82,19 @@ def remarks_on(
     unasking = _patterns_of_nothing(rows, columns) if grader == "regex" else []
     unlike = _contradictions(rows, texts, columns, reading) if reading else []
     strange = strange_characters([(place, text) for (place, _), text in zip(rows, texts, strict=True)])
-    return [*guessed, *unseen, *unasking, *unlike, *repeated(rows), *strange, *_uneven(rows)]
+    return [*guessed, *shown_answer(columns), *unseen, *unasking, *unlike, *repeated(rows), *strange, *_uneven(rows)]
+
+
+def shown_answer(columns: Columns) -> list[str]:
+    """A sentence where what is asked shows all columns of the answer, as "\\boxed{answer}" does in a template."""
+    shown = {*(fields_of(columns.prompt) or [columns.prompt]), *fields_of(columns.system or "")}
+    held = fields_of(columns.answer) or [columns.answer]
+    if not shown.issuperset(held):
+        return []
+    names = " and ".join(map(repr, held))
+    return [
+        f"what is asked shows {names}, which is the answer; where no column is meant, write {{{{ or }}}} for a brace"
+    ]
 
 
 def _uneven(rows: Sequence[tuple[str, Task]]) -> list[str]:

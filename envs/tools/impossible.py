@@ -95,7 +95,8 @@ def not_in_json(core: object, path: str = "", *, strict: bool = False) -> Iterat
     """What of a schema of pydantic's core takes no value that JSON has, each in words. `strict`: as the model around it
     is. What a validator of the user's makes of a value before it is checked, nobody knows."""
     if isinstance(core, list):
-        core = dict(enumerate(core))
+        for part in core:
+            yield from not_in_json(part, path, strict=strict)
     if not isinstance(core, dict):
         return
     kind, config = core.get("type"), core.get("config")
