@@ -20,7 +20,20 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-from .check_play import STEPS, Broken, Env, Untested, identical, not_counted, play, require, seen_amiss
+from .check_play import (
+    STEPS,
+    Broken,
+    Env,
+    Untested,
+    absurd_texts,
+    identical,
+    is_unscored,
+    not_counted,
+    play,
+    require,
+    seen_amiss,
+    unscored_as_zero,
+)
 from .check_process import leaves_the_process, talk_ends
 from .contained import Contained, is_ours
 from .control.batch_check import checks_of_many
@@ -121,7 +134,7 @@ def _described(error: BaseException) -> str:
 
 
 def _gymnasium(world: Env) -> str:
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, unscored_as_zero(world):
         warnings.simplefilter("always")
         check_env(world.unwrapped, skip_render_check=True)
     remarks = [str(warning.message).replace("\x1b[33m", "").replace("\x1b[0m", "") for warning in caught]
@@ -196,17 +209,23 @@ def _observations(world: Env) -> str:
 
 
 def _rewards_and_flags(world: Env) -> str:
-    both, largest = False, 0.0
+    both, largest, scored, why = False, 0.0, 0, ""
     for seed in _SEEDS[:3]:
         for at, step in enumerate(play(world, seed)[2], start=1):
             try:
-                largest = max(largest, abs(number(step.reward, "the reward")))
+                if is_unscored(world, step.reward, step.info):
+                    why = str(step.info["unscored"])
+                    continue
+                scored, largest = scored + 1, max(largest, abs(number(step.reward, "the reward")))
             except BadReport as problem:
                 raise Broken(f"seed {seed}, step {at}: {problem}") from problem
             for name, given in (("terminated", step.terminated), ("truncated", step.truncated)):
                 require(isinstance(given, bool | np.bool_), f"seed {seed}, step {at}: {name} is {given!r}, not a bool")
             both = both or bool(step.terminated and step.truncated)
     remarks = [f"a reward of {largest:g} makes all others small"] if largest > _HUGE else []
+    if why and not scored:
+        return Untested(f"no episode of random replies has a reward: {why}")
+    remarks += [f"some episodes have no reward: {why}"] if why else []
     return "; ".join(remarks + (["a step that is both terminated and truncated counts as terminated"] if both else []))
 
 
@@ -218,6 +237,8 @@ def _terms_sum(world: Env) -> str:
             if given is None:
                 continue
             reported = True
+            if is_unscored(world, step.reward, step.info):
+                continue
             require(isinstance(given, Mapping), f'seed {seed}, step {at}: info["reward_terms"] is no mapping')
             total = math.fsum(number(value, f"the reward term {name!r}") for name, value in given.items())
             close = abs(total - number(step.reward, "the reward")) <= _TOLERANCE * max(1.0, abs(total))
@@ -258,23 +279,6 @@ def _require_messages(info: Mapping[str, Any], at: str) -> None:
         require(fit and isinstance(message.get("content"), str), f"{at}: {message!r:.80} is no chat message")
 
 
-def absurd_texts() -> dict[str, str]:
-    """Replies that no agent means well, by name."""
-    rng = np.random.default_rng(0)
-    return {
-        "an empty reply": "",
-        "control characters": "".join(map(chr, range(32))) + "\x7f\x1b[2J\x1b]0;title\x07",
-        "a lone surrogate": "\ud800 and \udfff",
-        "random Unicode": "".join(map(chr, rng.integers(32, 0xD7FF, size=2_000))),
-        "text from right to left": "\u202e\u0661\u0662\u0663 \u200d\u200b\ufeff",
-        "100,000 digits": "9" * 100_000,
-        "200,000 brackets": "({[<" * 50_000,
-        "10,000 answers": "\\boxed{<answer>1</answer>}" * 10_000,
-        "a megabyte": "walk " * 200_000,
-        "format strings and code": "{0.__class__} %s %n ${HOME} `id` __import__('os').abort() 10**10**10",
-    }
-
-
 def _any_text(world: Env) -> str:
     replies: dict[str, Reply | str] = dict(absurd_texts())
     replies["a call of a tool that is not there"] = Reply("", tool_calls=(ToolCall("no such tool", {"x": [None]}),))
@@ -283,11 +287,11 @@ def _any_text(world: Env) -> str:
         begin(world, 0)
         begun = time.perf_counter()
         try:
-            _, reward, *_ = world.step(reply)
+            _, reward, _, _, info = world.step(reply)
         except (Exception, SystemExit) as error:
             raise Broken(f"{name}: the world failed: {_described(error)}") from error
         seconds = time.perf_counter() - begun
-        require(math.isfinite(reward), f"{name}: the reward is {reward}")
+        require(math.isfinite(reward) or is_unscored(world, reward, info), f"{name}: the reward is {reward}")
         require(seconds < _SLOW, f"{name}: the reply took {seconds:.1f} s")
     return f"{len(replies)} absurd replies"
 

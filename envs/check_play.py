@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
+from unittest import mock
 
 import gymnasium
 import numpy as np
@@ -92,6 +95,44 @@ def seen_amiss(world: Env, observation: Any) -> str | None:
         return Observations(world.observation_space).misfit(observation)
     except BadReport as problem:
         return str(problem)
+
+
+def absurd_texts() -> dict[str, str]:
+    """Replies that no agent means well, by name."""
+    rng = np.random.default_rng(0)
+    return {
+        "an empty reply": "",
+        "control characters": "".join(map(chr, range(32))) + "\x7f\x1b[2J\x1b]0;title\x07",
+        "a lone surrogate": "\ud800 and \udfff",
+        "random Unicode": "".join(map(chr, rng.integers(32, 0xD7FF, size=2_000))),
+        "text from right to left": "\u202e\u0661\u0662\u0663 \u200d\u200b\ufeff",
+        "100,000 digits": "9" * 100_000,
+        "200,000 brackets": "({[<" * 50_000,
+        "10,000 answers": "\\boxed{<answer>1</answer>}" * 10_000,
+        "a megabyte": "walk " * 200_000,
+        "format strings and code": "{0.__class__} %s %n ${HOME} `id` __import__('os').abort() 10**10**10",
+    }
+
+
+def is_unscored(world: Env, reward: SupportsFloat, info: Mapping[str, Any]) -> bool:
+    """Whether a conversation ends without a reward and says so, since nobody knows what the reply is worth."""
+    says = isinstance(world.unwrapped, ConversationEnv) and isinstance(info.get("unscored"), str)
+    return says and isinstance(reward, float) and math.isnan(reward)
+
+
+@contextmanager
+def unscored_as_zero(world: Env) -> Iterator[None]:
+    """For checkers of others, to whom NaN is never what NaN was: a world whose unscored steps have the reward 0."""
+    inner, step = world.unwrapped, world.unwrapped.step
+
+    def scored(action: object) -> Any:
+        told = step(action)
+        if isinstance(told, tuple) and len(told) == 5 and isinstance(told[4], Mapping):
+            return (told[0], 0.0, *told[2:]) if is_unscored(inner, told[1], told[4]) else told
+        return told
+
+    with mock.patch.object(inner, "step", scored) if isinstance(inner, ConversationEnv) else nullcontext():
+        yield
 
 
 def not_counted(steps: Sequence[Step]) -> str:

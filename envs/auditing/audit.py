@@ -18,7 +18,7 @@ from typing import Any
 
 import gymnasium
 
-from ..check import absurd_texts
+from ..check_play import absurd_texts
 from ..conversation.conversation_env import SPLITS, ConversationEnv
 from ..errors import UserError, unknown
 from ..registry import give_voices, make_world, world_kind

@@ -22,7 +22,7 @@ from ..tools import call_formats
 from ..vocabulary import Episode, Message, Reply, StopReason
 from .chat_rows import Chat, read_chat, reply_in
 from .conversation_env import ConversationEnv, Opening, Outcome, Split
-from .task_rows import strange_characters
+from .task_rows import repeated, strange_characters
 from .task_source import Picked, Placed, TaskSource, placed_tasks
 
 
@@ -102,7 +102,8 @@ class ChatWorld(WrittenWorld):
 
     def __init__(self, chats: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        read = [read_chat(place, row) for place, row in placed_rows(chats, split)]
+        placed = placed_rows(chats, split)
+        read = [read_chat(place, row) for place, row in placed]
         kept = self._to_learn(read, "conversations")
         self._written = self._chats = tuple(chat for chat in kept if chat.weight)
         if not self._chats:
@@ -111,6 +112,7 @@ class ChatWorld(WrittenWorld):
         if len(self._chats) < len(kept):
             out = f"{len(kept) - len(self._chats):,} of {len(kept):,} conversations"
             self.remarks += (f"{out} have weight 0, and are left out",)
+        self.remarks += tuple(repeated(placed, "conversations"))
         said = [(chat.place, "\n".join(message["content"] for message in chat.messages)) for chat in self._chats]
         self.remarks += tuple(strange_characters(said, "conversations"))
         silent = [chat for chat in self._chats if any(map(_is_silent, chat.messages))]

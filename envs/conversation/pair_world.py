@@ -6,7 +6,8 @@ the reward models learn from.
     {"prompt": …, "answers": [best, …, worst]}                a ranking of several; with "ranks": [1, 2, 2] if some tie
 
 The first of the columns `prompt`, `question` and `problem` is the prompt. A list that begins with anything but a reply
-is a whole conversation, whatever the prompt says. An episode opens with all that the replies have in common up to one,
+is a whole conversation; what stands in a prompt beside it and not in it, a system message and earlier turns, comes
+first, and a prompt that it contradicts is refused. An episode opens with all that the replies have in common up to one,
 and ends with its own last; what is common is learned from in none. Who scores conversations reads as well those that
 reply alike until one ends or is answered otherwise: they open before the last reply in common. A reply earns 1 for each
 that it beats: of a pair the chosen side 1, the other 0.
@@ -33,7 +34,8 @@ from .chat_rows import Chat, read_chat, split_said, weight_said
 from .chat_world import WrittenWorld, placed_rows
 from .conversation_env import SPLITS, Opening, Outcome, Split
 from .held_out import divide
-from .task_columns import PROMPTS, role_of
+from .task_columns import PROMPTS, read_message, role_of
+from .task_rows import repeated
 from .task_source import Picked, TaskSource, split_of
 
 _SIDES = ("chosen", "rejected")
@@ -97,12 +99,14 @@ class PairWorld(WrittenWorld):
 
     def __init__(self, pairs: TaskSource, split: Picked | None = None) -> None:
         super().__init__()
-        read = tuple(read_ranking(place, row, scored=self.scored) for place, row in placed_rows(pairs, split))
+        placed = placed_rows(pairs, split)
+        read = tuple(read_ranking(place, row, scored=self.scored) for place, row in placed)
         if not read:
             raise UserError("there is no pair to learn from")
         self.turns = max(len(ranking.depths) for ranking in read)  # the most that are compared in one conversation
         self.depths = sorted({depth for ranking in read for depth in ranking.depths})
         self._sort(read)
+        self.remarks += tuple(repeated(placed, "rows"))
         self._written = tuple(self._rankings["train"])
 
     def _sort(self, read: Sequence[Ranking]) -> None:
@@ -179,11 +183,11 @@ def read_ranking(place: str, row: Mapping[str, Any] | str, *, scored: bool = Fal
         raise UserError(f"{place}: a pair is a mapping with chosen and rejected, not {text}{row!r:.60}")
     _check_order(place, row)
     named, ranks = _answers(place, row) if row.get("answers") is not None else (_sides(place, row), (0.0, 1.0))
-    chats = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
+    read = [_conversation(f"{place}, {name}", row, given, place) for name, given in named.items()]
+    chats, prompt = [chat for chat, _ in read], min(asked for _, asked in read)
     names, numbers = list(named), combinations(range(len(chats)), 2)  # those of equal rank may be equal
     compared = [(a, b) for a, b in numbers if ranks[a] != ranks[b]]
     asked = min(_parting(place, (names[a], names[b]), (chats[a], chats[b]), scored=scored) for a, b in compared)
-    prompt = min(_prompt(row, given, chat) for given, chat in zip(named.values(), chats, strict=True))
     if any(n >= prompt for chat in chats for n in chat.given) or not weight_said(place, row):
         raise UserError(f"{place}: a reply has weight 0, which is of conversations to imitate; of pairs leave it out")
     one_task = tuple(replace(chat, place=place) for chat in chats)
@@ -254,25 +258,50 @@ def _parting(place: str, names: tuple[str, str], chats: tuple[Chat, Chat], *, sc
     raise UserError(f"{place}: {both} differ in message {alike}, which is no reply: {why}")
 
 
-def _prompt(row: Mapping[str, Any], given: Any, chat: Chat) -> int:
-    """How many messages of a conversation are its prompt: as a list of its own may hold replies too."""
-    if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
-        return next(n for n, message in enumerate(chat.messages) if message["role"] == "assistant")
-    asked = next(row[name] for name in PROMPTS if row.get(name) is not None)
-    listed = list(asked) if isinstance(asked, list | tuple) else [asked]
-    is_added = chat.messages[0]["role"] == "system" != role_of(listed[0])  # of a column of its own
-    return len(listed) + is_added
-
-
-def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> Chat:
-    """The prompt and one reply."""
+def _conversation(where: str, row: Mapping[str, Any], given: Any, place: str) -> tuple[Chat, int]:
+    """The prompt and one reply, and how many messages are the prompt: as a list of its own may hold replies too."""
     beside = {key: row[key] for key in ("system", "tools") if row.get(key) is not None}
+    name = next((name for name in PROMPTS if row.get(name) is not None), None)
+    prompt = [] if name is None else row[name]
+    asked = list(prompt) if isinstance(prompt, list | tuple) else [{"role": "user", "content": prompt}]
     if isinstance(given, list | tuple) and not _begins_with_a_reply(given):
-        return read_chat(where, {"messages": given, **beside})
-    asked = next((name for name in PROMPTS if row.get(name) is not None), None)
-    if asked is None:
+        begun, messages = _joined(where, f"{place}: {name!r}", asked, given)
+        chat = read_chat(where, {"messages": messages, **beside})
+        begun = max(begun, next(n for n, message in enumerate(messages) if role_of(message) == "assistant"))
+    elif name is None:
         raise UserError(f"{place} has no 'prompt'; it has {_keys(row)}.{nearest('prompt', _others(row))}")
-    return read_chat(where, {"prompt": row[asked], "completion": given, **beside})
+    else:
+        chat, begun, messages = read_chat(where, {"prompt": prompt, "completion": given, **beside}), len(asked), asked
+    is_added = chat.messages[0]["role"] == "system" != role_of(messages[0])  # of a column of its own
+    return chat, begun + is_added
+
+
+def _joined(where: str, what: str, asked: Sequence[Any], whole: Sequence[Any]) -> tuple[int, list[Any]]:
+    """A whole conversation behind what of the prompt is not in it; and how many messages are the prompt, 0 where it
+    stands further behind in the conversation. `UserError` where they contradict each other."""
+    prompt = [_told(f"{what}, message {n}", message) for n, message in enumerate(asked)]
+    if not whole or not any(text for _, text in prompt):
+        return 0, list(whole)
+    said = [_told(f"{where}, message {n}", message) for n, message in enumerate(whole)]
+    mine, its = prompt[0][0] == "system", said[0][0] == "system"
+    asks, goes = prompt[mine:], said[its:]
+    alike = not (mine and its) or prompt[0] == said[0]
+    ends = (n for n in range(max(1, len(asks))) if asks[n:] == goes[: len(asks) - n])  # from n on it is in both
+    if alike and (both := next(ends, None)) is not None:
+        system = [*asked[:mine]] or [*whole[:its]]
+        return len(system) + len(asks), [*system, *asked[mine : mine + both], *whole[its:]]
+    if alike and any(asks == goes[n : n + len(asks)] for n in range(len(goes))):
+        return 0, [*asked[: mine and not its], *whole]
+    raise UserError(
+        f"{what} ends with {prompt[-1][1]!r:.60}, and {where} begins with {said[0][1]!r:.60}: a whole "
+        "conversation holds the prompt, or goes on from its last messages; leave one of them out"
+    )
+
+
+def _told(what: str, given: object) -> tuple[str, str]:
+    """Who speaks in a message, and its text."""
+    message = read_message(what, given)
+    return message["role"], message["content"].strip()
 
 
 def _begins_with_a_reply(messages: list[Any] | tuple[Any, ...]) -> bool:

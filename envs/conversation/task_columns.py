@@ -234,9 +234,10 @@ def fields_of(text: str) -> list[str]:
 
 
 def filled(template: str, place: str, row: Task) -> str:
-    """A template with the values of a row."""
+    """A template with the values of a row, and with a brace for each that is doubled; a text that is no template, as
+    of \\boxed{}, as it stands."""
     if not fields_of(template):
-        return template
+        return _undoubled(template)
     text = ""
     for literal, name, form, conversion in string.Formatter().parse(template):
         text += literal
@@ -253,6 +254,14 @@ def filled(template: str, place: str, row: Task) -> str:
             raise UserError(f"{place} has no {name!r}, which {template!r:.60} asks for; {_its_keys(row, name)}")
         text += _spelled(place, name, value)
     return text
+
+
+def _undoubled(text: str) -> str:
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError:
+        return text
+    return text if any(name is not None for _, name, _, _ in parts) else "".join(literal for literal, *_ in parts)
 
 
 def value_at(row: Task, column: str) -> Any:
@@ -346,7 +355,9 @@ def _its_keys(row: Task, wanted: str) -> str:
     """What a row has in the place of a key."""
     keys = [str(key) for key, value in row.items() if value is not None]
     within = [f"{key}.{name}" for key, inner in row.items() if isinstance(inner, Mapping) for name in inner]
-    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{nearest(_dotted(wanted), [*within, *keys])}"
+    doubled = " Braces that are doubled are no field: write {question}." if "{{" in wanted else ""
+    meant = nearest(_dotted(wanted), [*within, *keys])
+    return f"it has {', '.join(map(repr, keys)) or 'no key at all'}.{doubled or meant}"
 
 
 def _dotted(wanted: str) -> str:

@@ -47,7 +47,12 @@ _SPLIT_WORDS = {
     **{name: name for name in ("train", "validation", "test")},
     **dict.fromkeys(("training",), "train"),
     **dict.fromkeys(("valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("testing", "eval", "evaluation", "holdout", "heldout"), "test"),
 }  # in the names of files
+_IN_WORD = re.compile(  # "trainset", "tests", "valdata", and the "testv" of "testv2"
+    rf"({'|'.join(_SPLIT_WORDS)})(?:s|v|(?:data)?sets?|data|splits?|files?|parts?|folds?|rows|tasks|questions|problems|"
+    r"prompts|examples|samples|chats|pairs|texts)?"
+)
 _EXAMPLE = '{"prompt": "…", …}'
 
 Splits = dict[str, list[Row]]  # under "" those of which nothing says the split
@@ -101,18 +106,29 @@ def is_hidden(within: Path) -> bool:
 
 def split_named(within: Path) -> str:
     """The split that stands in a file's name, or else in those of the folders that it is in; empty where none does."""
-    names = [within.stem, *(folder.name for folder in within.parents)]
-    words = [word for name in names for word in re.split(r"[\W_]+", name.lower())]
-    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), "")
+    names = (within.stem, *(folder.name for folder in within.parents))
+    return next((split for name in names if (split := _said_by(name))), "")
+
+
+def _said_by(name: str) -> str:
+    """The split in a name: `train2024`, `gsm8kTest`, `TESTSET`, `held-out`. Of several the last: `human_eval_train`."""
+    together = re.sub(r"(?i)(held|hold)[\W_]?(out)", r"\1\2", name)
+    words = [
+        part for word in re.split(r"[\W\d_]+", together) for part in (word, *re.split(r"(?<=[a-z])(?=[A-Z])", word))
+    ]
+    found = [match[1] for word in words if (match := _IN_WORD.fullmatch(word.lower()))]
+    return _SPLIT_WORDS[found[-1]] if found else ""
 
 
 def _read_folder(folder: Path) -> Splits:
     files = row_files(folder)
     if not files:
         raise UserError(f"cannot read {folder}: it is a folder, and no file in it ends in {', '.join(ENDINGS)}")
+    check_packed_alone(files)
+    named_of = {file: split_named(file.relative_to(folder)) for file in files}
+    _check_counterparts([file for file, named in named_of.items() if not named])
     found: Splits = {}
-    for file in files:
-        named = split_named(file.relative_to(folder))
+    for file, named in named_of.items():
         for split, rows in read_file(file).items():
             found.setdefault(split or named, []).extend(rows)
     if len(found) > 1 and "" in found:
@@ -121,6 +137,27 @@ def _read_folder(folder: Path) -> Splits:
             f"the files of {folder} are train, validation or test by their names, but for {place}; name the files alone"
         )
     return found
+
+
+def _check_counterparts(files: Sequence[Path]) -> None:
+    """UserError where two names, of which no split was read, differ in one alone: `mathtrain` and `mathtest`."""
+    names = {file.name.lower(): file for file in files}
+    others = [word for word, split in _SPLIT_WORDS.items() if split != "train"]
+    for name, file in names.items():
+        like = (name.replace("train", word) for word in others) if "train" in name else ()
+        if (other := next((names[one] for one in like if one in names), None)) is not None:
+            raise UserError(
+                f"{file} and {other.name} seem to be for training and for testing, and in a name a split is a word of "
+                "its own: rename them, as in my_train.jsonl, or name the one to learn from"
+            )
+
+
+def check_packed_alone(files: Sequence[Path]) -> None:
+    """UserError where a file lies beside itself, packed, as `gunzip -k` leaves it: all of it would be read twice."""
+    there = {str(file).lower(): file for file in files}
+    for name, file in there.items():
+        if (packed := there.get(name + _PACKED)) is not None:
+            raise UserError(f"{file} lies beside {packed.name}, and the one is the other, packed; leave one of them")
 
 
 def _content(path: Path) -> bytes:

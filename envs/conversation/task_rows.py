@@ -11,7 +11,7 @@ import regex
 
 from ..errors import UserError, unknown
 from .conversation_env import SPLITS
-from .task_columns import Columns, kind_of, lettered, value_at
+from .task_columns import Columns, fields_of, kind_of, lettered, value_at
 from .task_source import Task
 from .task_tables import CHOICES, check_digits, written_list
 
@@ -82,7 +82,19 @@ def remarks_on(
     unasking = _patterns_of_nothing(rows, columns) if grader == "regex" else []
     unlike = _contradictions(rows, texts, columns, reading) if reading else []
     strange = strange_characters([(place, text) for (place, _), text in zip(rows, texts, strict=True)])
-    return [*guessed, *unseen, *unasking, *unlike, *strange, *_uneven(rows)]
+    return [*guessed, *shown_answer(columns), *unseen, *unasking, *unlike, *repeated(rows), *strange, *_uneven(rows)]
+
+
+def shown_answer(columns: Columns) -> list[str]:
+    """A sentence where what is asked shows all columns of the answer, as "\\boxed{answer}" does in a template."""
+    shown = {*(fields_of(columns.prompt) or [columns.prompt]), *fields_of(columns.system or "")}
+    held = fields_of(columns.answer) or [columns.answer]
+    if not shown.issuperset(held):
+        return []
+    names = " and ".join(map(repr, held))
+    return [
+        f"what is asked shows {names}, which is the answer; where no column is meant, write {{{{ or }}}} for a brace"
+    ]
 
 
 def _uneven(rows: Sequence[tuple[str, Task]]) -> list[str]:
@@ -105,6 +117,26 @@ def _uneven(rows: Sequence[tuple[str, Task]]) -> list[str]:
             more = f" (and in {others} other task{'s' if others > 1 else ''} differs as well)" if others else ""
             remarks.append(f"{place}: {key!r} {found}, and is {usual} in {count} of {len(rows)} tasks{more}")
     return remarks[:_MOST_REMARKS]
+
+
+def repeated(rows: Sequence[tuple[str, object]], what: str = "tasks") -> list[str]:
+    """A sentence where rows are equal to earlier ones, as of two files of the same: each counts as often as it is
+    there. 7, 7.0 and the "7" of a table are one, and null is what is missing."""
+    first: dict[object, str] = {}
+    again = [(place, before) for place, row in rows if (before := first.setdefault(_content(row), place)) != place]
+    if not again:
+        return []
+    (place, before), many = again[0], f"{len(again):,} of {len(rows):,} {what}"
+    return [f"{many} repeat an earlier one, and count as often as they are there: {place} has what {before} has"]
+
+
+def _content(row: object) -> object:
+    if not isinstance(row, Mapping):
+        return str(row)
+    whole = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in row.items()
+    }
+    return frozenset((str(key), str(value)) for key, value in whole.items() if value is not None)
 
 
 def strange_characters(texts: Sequence[tuple[str, str]], what: str = "tasks") -> list[str]:

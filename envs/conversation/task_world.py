@@ -47,7 +47,7 @@ from .held_out import FEW, divide
 from .reward_version import function_version
 from .reward_weights import merge_weights
 from .task_columns import AnswerRule, Columns, fields_of
-from .task_rows import check_names, check_prompts_differ, check_row, remarks_on
+from .task_rows import check_names, check_prompts_differ, check_row, remarks_on, shown_answer
 from .task_source import Picked, Placed, Task, TaskSource, is_drawn, placed_tasks, split_of
 from .user_judges import UserJudge
 
@@ -145,6 +145,7 @@ class TaskWorld(ConversationEnv):
             if split is not None:
                 raise UserError("split is for tasks of a list, and these are drawn by a function")
             self._columns = Columns.of(prompt, answer, system, None)
+            self.remarks = tuple(shown_answer(self._columns))
         else:
             placed = placed_tasks(tasks, split)
             self._columns = Columns.of(prompt, answer, system, placed[0][1] if placed else None)

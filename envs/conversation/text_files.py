@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .dataset_rows import is_saved
-from .task_file import ENDINGS, ending_of, is_hidden, row_files, split_named
+from .task_file import ENDINGS, check_packed_alone, ending_of, is_hidden, row_files, split_named
 
 _TEXTS = (".txt", ".text")
 _PAGES = (".md",)  # of a folder of .txt the README is none of its texts
@@ -64,6 +64,7 @@ def _in_folder(folder: Path) -> TextFiles | None:
     if not texts:
         ends = f"{', '.join((*_TEXTS, *_PAGES))} (texts), {', '.join(ENDINGS)} (rows)"
         raise UserError(f"cannot read {folder}: it is a folder, and no file in it ends in {ends}")
+    check_packed_alone(texts)
     learned, remarks = _not_held_out(folder, texts)
     others = [path for path in within if path not in set(texts)]
     if others:

@@ -20,7 +20,7 @@ from .chat_world import placed_rows, to_learn
 from .conversation_env import Split
 from .task_columns import kind_of
 from .task_file import read_text
-from .task_rows import strange_characters
+from .task_rows import repeated, strange_characters
 from .task_source import Picked, TaskSource
 from .text_files import text_files
 
@@ -54,7 +54,8 @@ class WrittenTexts:
         if not any(one.text for one in self.texts):
             raise UserError("there is no text to learn from")
         strange = strange_characters([(one.place, one.text) for one in self.texts], "texts")
-        self.remarks = (*of_files, *held_out, *strange)
+        again = repeated([(one.place, one.text) for one in self.texts], "texts")
+        self.remarks = (*of_files, *held_out, *again, *strange)
 
 
 def _read(source: TaskSource, split: Picked | None) -> tuple[list[WrittenText], tuple[str, ...]]:

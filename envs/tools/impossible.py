@@ -1,9 +1,12 @@
-"""Limits in a tool's schema that no value keeps, which are found when the tool is made and not when it is called.
+"""Limits in a tool's schema that no value keeps, and types of which JSON has no value, which are found when the tool is
+made and not when it is called.
 
     n: int = Field(ge=5, le=1)                     at least 5 and at most 1
     n: int = Field(gt=1, lt=2)                     between 1 and 2 there is no whole number
     names: list[str] = Field(min_length=3, max_length=2)
     name: str = Field(ge=3)                        a text is not compared with a number: each call would break
+    kind: type[int]                                a class
+    day: date = Field(strict=True)                 strictly a date, and JSON has it as text
 
 Left out: what only several keywords together forbid, such as an enum beside a bound.
 """
@@ -32,6 +35,10 @@ _KINDS = {  # keywords that are for one type alone
     **dict.fromkeys(("minItems", "maxItems"), ("array",)),
     **dict.fromkeys(("minProperties", "maxProperties"), ("object",)),
 }
+# what is never strictly so in JSON, by pydantic's names
+_STRICTLY = ("date", "datetime", "time", "timedelta", "uuid", "decimal", "enum", "bytes", "complex", "lax-or-strict")
+_STRICTLY += ("set", "frozenset", "tuple", "deque")
+_NO_SCHEMAS = ("metadata", "serialization", "default", "expected", "members", "cls", "config", "json_schema")
 _UNKNOWN = ("ge", "gt", "le", "lt", "multiple_of")  # what pydantic writes where JSON schema has no word for it
 
 
@@ -82,6 +89,34 @@ def misplaced(schema: Mapping[str, Any]) -> str | None:
             limit, kind = f"{wrong[0]} {part[wrong[0]]!r:.40}", part.get("type", "its type")
             return f"{path} has the limit {limit}, which is none for {kind}"
     return None
+
+
+def not_in_json(core: object, path: str = "", *, strict: bool = False) -> Iterator[str]:
+    """What of a schema of pydantic's core takes no value that JSON has, each in words. `strict`: as the model around it
+    is. What a validator of the user's makes of a value before it is checked, nobody knows."""
+    if isinstance(core, list):
+        for part in core:
+            yield from not_in_json(part, path, strict=strict)
+    if not isinstance(core, dict):
+        return
+    kind, config = core.get("type"), core.get("config")
+    if isinstance(kind, str):
+        if kind in ("function-before", "function-wrap", "function-plain", "json"):  # in a text of JSON all is JSON
+            return
+        if kind == "is-subclass":
+            yield f"{path} is a class, and JSON has none; take its name, and find the class in the function"
+        if kind in _STRICTLY and core.get("strict", strict):
+            what = "of its type" if kind == "lax-or-strict" else f"a {kind}"
+            yield f"{path} is strict, and nothing in JSON is strictly {what}; leave strict out"
+        if kind in ("model", "dataclass", "typed-dict"):
+            strict = bool(config.get("strict")) if isinstance(config, dict) else False
+    for key, part in core.items():
+        if key == "fields" and isinstance(part, dict):
+            for name, field in part.items():
+                said = field.get("validation_alias", name)
+                yield from not_in_json(field, f"{path}.{said}" if path else str(said), strict=strict)
+        elif key not in _NO_SCHEMAS and key != "strict_schema":
+            yield from not_in_json(part, path, strict=strict)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

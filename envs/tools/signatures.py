@@ -23,7 +23,7 @@ import math
 import sys
 import typing
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from dataclasses import fields as fields_of
 from functools import lru_cache, reduce
@@ -41,7 +41,7 @@ from pydantic_core import SchemaError
 
 from ..errors import UserError
 from .docstrings import described
-from .impossible import misplaced
+from .impossible import misplaced, not_in_json
 
 _PYDANTIC_READS_TYPEDDICT = sys.version_info >= (3, 12)
 _DATA = ("default", "const", "enum", "examples", "required")  # keywords whose values are no schemas
@@ -109,6 +109,7 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
             changeable[parameter.name] = default
     try:
         model = create_model(name, __config__=_CONFIG, **fields)
+        _check_read(name, parameters, model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PydanticJsonSchemaWarning)  # of a default that JSON cannot say: left out
             schema = _tidied(model.model_json_schema())
@@ -117,13 +118,23 @@ def signature_of(function: Callable[..., object], name: str, *, bound: bool) -> 
         raise UserError(f"tool {name!r}: JSON cannot carry its arguments: {reason}") from error
     except PydanticUserError as error:
         raise UserError(f"tool {name!r}: {error.message}") from error
-    except (SchemaError, AssertionError) as error:  # a pattern that is none, a `Literal` of nothing
+    except (SchemaError, AssertionError, RuntimeError) as error:  # a pattern that is none, a `Literal` of nothing
         raise UserError(f"tool {name!r}: pydantic cannot read its arguments: {_deepest(error)}") from error
-    if (why := misplaced(schema)) is not None:
+    if (why := misplaced(schema) or next(not_in_json(model.__pydantic_core_schema__), None)) is not None:
         raise UserError(f"tool {name!r}: {why}")
     schema.pop("description", None)
     names = tuple(parameter.name for parameter in parameters)
     return Signature(words.summary, schema, names, model, frozenset(filled), changeable)
+
+
+def _check_read(tool: str, parameters: Sequence[inspect.Parameter], model: type[BaseModel]) -> None:
+    """UserError for a parameter that pydantic passes over, as it does what never changes."""
+    for number, parameter in enumerate(parameters):
+        if f"argument_{number}" not in model.model_fields:
+            raise UserError(
+                f"tool {tool!r}: {str(parameter)!r:.80} is no argument that an agent could give: Final and ClassVar "
+                "are of attributes, and of no parameter; write its type alone"
+            )
 
 
 def _deepest(error: Exception) -> str:

@@ -10,7 +10,7 @@ import pytest
 import peripatos.envs  # noqa: F401 (registers the ids)
 from peripatos.envs.check import check_world
 from peripatos.envs.control.world_batch import ListOfWorlds
-from peripatos.envs.conversation import ConversationEnv, Opening, Outcome
+from peripatos.envs.conversation import ConversationEnv, Opening, Outcome, TaskWorld
 from peripatos.envs.errors import UnknownWorld, UserError
 from peripatos.envs.vocabulary import Reply
 from peripatos.envs.world_source import WorldSource
@@ -37,6 +37,25 @@ def failed(world) -> dict[str, str]:
 )
 def test_every_registered_world_keeps_the_contract(name):
     assert [finding for finding in check_world(name, **NEEDED.get(name, {})) if not finding.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("judge", "words", "tested"),
+    [
+        (lambda reply, task: None, "no episode of random replies has a reward: .* returned None", False),
+        (
+            lambda reply, task: None if len(task["prompt"]) % 2 else 0.5,
+            "some episodes have no reward: .* returned",
+            True,
+        ),
+    ],
+)
+def test_a_reward_that_nobody_knows_is_no_fault_of_a_world(judge, words, tested):
+    rows = [{"prompt": f"q{10**digits + n}"} for digits in (1, 2) for n in range(30)]
+    findings = {finding.check: finding for finding in check_world(TaskWorld(rows, judge))}
+    assert [finding for finding in findings.values() if not finding.passed] == []
+    found = findings["rewards are finite, flags are bools"]
+    assert (found.tested, bool(re.search(words, found.detail))) == (tested, True)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from typing import Self
 import numpy as np
 
 from ...conversation.conversation_env import SPLITS, ConversationEnv, Opening, Outcome, Split
+from ...conversation.task_rows import repeated
 from ...conversation.task_source import Picked, TaskSource
 from ...errors import UserError, unknown
 from ...sandbox import Judge, Limits, Raises, Status, TestResult, Verdict
@@ -94,8 +95,10 @@ class Coding(ConversationEnv):
         self.public_tests, self.hidden_tests = public_tests, hidden_tests
         if tasks is None and split is not None:
             raise UserError("split is for tasks of a file, and these are generated")
-        self._division = None if tasks is None else divided(read_tasks(tasks, split))
-        self.remarks = self._division.remarks if self._division else ()
+        read = () if tasks is None else read_tasks(tasks, split)
+        self._division = None if tasks is None else divided(read)
+        again = repeated([(f"number {number}", one) for number, one in enumerate(read)])
+        self.remarks = (*again, *(self._division.remarks if self._division else ()))
         try:
             limits = Limits(wall_s=wall_s, cpu_s=cpu_s, memory_mb=memory_mb)
         except ValueError as error:

@@ -73,6 +73,58 @@ def test_a_column_for_the_system_is_the_first_message_of_both_sides(row: dict[st
     assert read_ranking("row 0", {"system": "", **row}).prompt == (2 if isinstance(row.get("prompt"), list) else 1)
 
 
+SYSTEM = {"role": "system", "content": "Be brief."}
+EARLIER = [{"role": "user", "content": "1 + 1 ="}, *said("2")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "head", "begun"),
+    [
+        ([SYSTEM, ASKED], [ASKED], [SYSTEM, ASKED]),
+        ([SYSTEM, ASKED], [SYSTEM, ASKED], [SYSTEM, ASKED]),
+        ("2 + 2 =\n", [SYSTEM, ASKED], [SYSTEM, ASKED]),
+        ([SYSTEM], [ASKED], [SYSTEM, ASKED]),
+        ([*EARLIER, ASKED], [ASKED], [*EARLIER, ASKED]),
+        ([*EARLIER, ASKED], [SYSTEM, ASKED], [SYSTEM, *EARLIER, ASKED]),
+        ([SYSTEM, *EARLIER, ASKED], [ASKED], [SYSTEM, *EARLIER, ASKED]),
+        ([SYSTEM, *EARLIER, ASKED], [SYSTEM, ASKED], [SYSTEM, *EARLIER, ASKED]),
+        ([*EARLIER, ASKED], [*EARLIER, ASKED], [*EARLIER, ASKED]),
+        ("1 + 1 =", [*EARLIER, ASKED], [*EARLIER, ASKED]),
+        ("2 + 2 =", [*EARLIER, ASKED], [*EARLIER, ASKED]),
+        ([SYSTEM, ASKED], [*EARLIER, ASKED], [SYSTEM, *EARLIER, ASKED]),
+        ([{"from": "human", "value": "2 + 2 ="}], [ASKED], [ASKED]),
+        ("", [ASKED], [ASKED]),
+        ([], [ASKED], [ASKED]),
+    ],
+)
+def test_what_of_a_prompt_is_not_in_whole_conversations_stands_before_them(
+    prompt: Any, head: list[dict[str, str]], begun: list[dict[str, str]]
+) -> None:
+    row = {"prompt": prompt, "chosen": [*head, *said("4")], "rejected": [*head, *said("5")]}
+    pair = read_ranking("row 0", row)
+    for chat, reply in zip(pair.chats, "45", strict=True):
+        assert [dict(message) for message in chat.messages] == [*begun, *said(reply)]
+    assert pair.asked == len(begun)
+    assert [*said("x"), *pair.chats[0].messages][pair.prompt]["role"] == "user"  # it ends with what is asked
+    beside = read_ranking("row 0", {**row, "system": "Be brief."})
+    bare = begun[begun[0] == SYSTEM :]
+    assert [dict(message) for message in beside.chats[0].messages] == [SYSTEM, *bare, *said("4")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "head"),
+    [
+        ("3 + 3 =", [ASKED]),
+        ([{**SYSTEM, "content": "Be long."}, ASKED], [SYSTEM, ASKED]),
+        ([ASKED, *said("4"), EARLIER[0]], [ASKED]),
+    ],
+)
+def test_a_prompt_that_whole_conversations_contradict_is_refused(prompt: Any, head: list[dict[str, str]]) -> None:
+    row = {"prompt": prompt, "chosen": [*head, *said("6")], "rejected": [*head, *said("5")]}
+    with pytest.raises(UserError, match=r"row 0: 'prompt' ends with .*, and row 0, chosen begins with .*: a whole"):
+        read_ranking("row 0", row)
+
+
 @pytest.mark.parametrize(
     "name", ["id", "source", "topic", "score_chosen", "chosen-rating", "rejectedScore", "franks", "border", "scorecard"]
 )

@@ -41,10 +41,59 @@ def test_a_prompt_is_a_column_a_template_or_messages() -> None:
     assert asked(medqa, prompt="{question}\n{sizes}")[0]["content"] == "Which?\nA. 3\nB. 4.5\nC. 5"
     assert asked({"prompt": CHAT}) == CHAT
     assert asked({"messages": CHAT[1:]}, prompt="messages", system="You.") == [{**CHAT[0], "content": "You."}, CHAT[1]]
-    assert asked(GSM8K, system="Be {{brief}}.")[0] == {"role": "system", "content": "Be {{brief}}."}
+    assert asked(GSM8K, system="Be {{brief}}.")[0] == {"role": "system", "content": "Be {brief}."}
     assert asked(MATH, system="A {level} problem.")[0] == {"role": "system", "content": "A Level 5 problem."}
     parts = [{"role": "user", "content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}], "name": None}]
     assert asked({"prompt": parts}) == [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("system", "shown"),
+    [
+        (r"In \boxed{{}}.", r"In \boxed{}."),
+        (r"In \boxed{}.", r"In \boxed{}."),  # no template, and as it stands
+        (r"In \boxed{} or {{}}.", r"In \boxed{} or {{}}."),
+        ('Say {{"a": {{"b": 1}}}}.', 'Say {"a": {"b": 1}}.'),
+        (r"{{question}} is {question}", r"{question} is Tom has 3 bags of 6."),
+        ("A brace { alone", "A brace { alone"),
+        ("A brace }} alone {", "A brace }} alone {"),
+    ],
+)
+def test_a_doubled_brace_is_a_brace_with_and_without_a_field(system: str, shown: str) -> None:
+    assert asked(GSM8K, system=system)[0]["content"] == shown
+
+
+def test_a_prompt_of_doubled_braces_says_how_a_column_is_written() -> None:
+    with pytest.raises(UserError, match=r"has no '{{question}}', .* doubled are no field: write {question}"):
+        asked(GSM8K, prompt="{{question}}")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"system": r"Put it within \boxed{answer}."}, "'answer'"),
+        ({"prompt": "{question}\nAnswer: {answer}"}, "'answer'"),
+        ({"prompt": "answer"}, "'answer'"),
+        ({"prompt": "{question} ({meta.gold})", "answer": "meta.gold"}, "'meta.gold'"),
+        ({"prompt": "{question} {one} {two}", "answer": "{one}{two}"}, "'one' and 'two'"),
+        ({"prompt": "{question} {one}", "answer": "{one}{two}"}, ""),
+        ({"system": r"Put it within \boxed{{answer}}."}, ""),
+        ({"system": r"Put it within \boxed{}."}, ""),
+        ({"prompt": "{question}"}, ""),
+    ],
+)
+def test_it_is_said_that_the_answer_stands_in_what_is_asked(options: dict[str, Any], names: str) -> None:
+    def row(n: int) -> dict[str, Any]:
+        return {"question": f"q{n}", "answer": f"{n}", "meta": {"gold": n}, "one": 1, "two": n}
+
+    listed = TaskWorld([row(n) for n in range(20)], grader="number", **{"prompt": "question", **options})
+    drawn = TaskWorld(lambda rng: row(int(rng.integers(99))), grader="number", **{"prompt": "question", **options})
+    for world in (listed, drawn):
+        said = [remark for remark in world.remarks if remark.startswith("what is asked shows")]
+        assert said == [
+            f"what is asked shows {names}, which is the answer; where no column is meant, "
+            "write {{ or }} for a brace"
+        ] * bool(names)
 
 
 def test_a_column_of_null_is_an_absent_one() -> None:

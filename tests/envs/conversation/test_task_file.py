@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 
 import pytest
 
 from peripatos.envs.conversation import TaskWorld, load_tasks
+from peripatos.envs.conversation.chat_world import ChatWorld
+from peripatos.envs.conversation.pair_world import PairWorld
+from peripatos.envs.conversation.written_texts import WrittenTexts
 from peripatos.envs.errors import UserError
 
 GOOD = [{"prompt": f"What is {n} + 1?", "answer": str(n + 1), "id": n} for n in range(40)]
@@ -109,3 +114,89 @@ def test_a_column_that_differs_in_a_few_rows_is_remarked_upon(tmp_path):
 def test_a_reward_function_of_other_arguments_is_refused(reward):
     with pytest.raises(UserError, match=r"is called with \(reply, task\), and is defined with"):
         TaskWorld(GOOD, reward)
+
+
+def folder_of(at, *names):
+    """A folder of files, each with a row of its own, that says its name."""
+    for name in names:
+        (at / name).parent.mkdir(parents=True, exist_ok=True)
+        raw = json.dumps({"prompt": name, "answer": "1"}).encode()
+        (at / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    return at
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train1", "test1"),
+        ("train2024", "test2024"),
+        ("trainset", "testset"),
+        ("TrainSet", "TestSet"),
+        ("TRAINSET", "TESTSET"),
+        ("traindata/a", "testdata/a"),
+        ("gsm8kTrain", "gsm8kTest"),
+        ("trainv2", "testv2"),
+        ("training", "testing"),
+        ("train", "eval"),
+        ("train", "evaluation"),
+        ("train", "holdout"),
+        ("train", "held-out"),
+        ("train", "HeldOut"),
+        ("train", "train_holdout"),
+        ("human_eval_train", "human_eval_test"),
+    ],
+)
+def test_a_split_in_a_name_is_read_however_it_is_joined_to_it(tmp_path, train, test):
+    rows = load_tasks(folder_of(tmp_path, f"{train}.jsonl", f"{test}.jsonl"))
+    assert {row["split"]: row["prompt"] for row in rows} == {"train": f"{train}.jsonl", "test": f"{test}.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("data.jsonl", "testing.jsonl"), r"train, validation or test by their names, but for .*data\.jsonl"),
+        (("data.jsonl", "eval.jsonl"), r"train, validation or test by their names, but for .*data\.jsonl"),
+        (("mathtrain.jsonl", "mathtest.jsonl"), r"mathtest\.jsonl seem to be for training and for testing"),
+        (("a/mathtrain.jsonl", "b/matheval.jsonl"), r"matheval\.jsonl seem to be for training and for testing"),
+        (("data.jsonl", "data.jsonl.gz"), r"data\.jsonl lies beside data\.jsonl\.gz, and the one is the other, packed"),
+    ],
+)
+def test_a_folder_of_which_nobody_knows_what_to_learn_from_is_refused(tmp_path, names, words):
+    with pytest.raises(UserError, match=words):
+        load_tasks(folder_of(tmp_path, *names))
+
+
+def test_names_that_only_hold_the_letters_of_a_split_say_none(tmp_path):
+    names = ["latest.jsonl", "contest.jsonl", "retrieval.jsonl", "strain/medieval.jsonl", "data.jsonl", "more.jsonl.gz"]
+    rows = load_tasks(folder_of(tmp_path, *names))
+    assert [sorted(row["prompt"] for row in rows), {"split"} & set(rows[0])] == [sorted(names), set()]
+
+
+@pytest.mark.parametrize(
+    ("names", "count"), [(("train.jsonl", "train.csv"), 20), (("data.jsonl", "copy/data.jsonl"), 20), (("d.jsonl",), 0)]
+)
+def test_rows_that_are_there_twice_are_counted_in_one_remark(tmp_path, names, count):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        table = "prompt,answer,note\n" + "".join(f"What is {n} + 1?,{n + 1},\n" for n in range(20))
+        rows = [{"prompt": f"What is {n} + 1?", "answer": n + 1} for n in range(20)]
+        (tmp_path / name).write_bytes(table.encode() if name.endswith(".csv") else lines(rows=rows))
+    said = [remark for remark in TaskWorld(str(tmp_path), grader="number").remarks if "repeat" in remark]
+    assert len(said) == bool(count)
+    if count:
+        assert re.fullmatch(
+            r"20 of 40 tasks repeat an earlier one, and count as often as they are there: \S+:\d+ has what \S+:\d has",
+            said[0],
+        )
+    alike = [{"prompt": "q", "answer": 1}, {"prompt": "r", "answer": 2}]  # other answers, keys and prompts are others
+    others = [*alike, {"prompt": "r", "answer": 2, "note": "x"}, {"prompt": "s", "answer": 2}]
+    assert "repeat" not in str(TaskWorld(others, grader="number").remarks)
+
+
+def test_conversations_pairs_and_texts_that_are_there_twice_are_told_of_too():
+    chat = {"prompt": "1 + 1 =", "completion": "2"}
+    pair = {"prompt": "q", "chosen": "a", "rejected": "b"}
+    told = [ChatWorld([chat, chat]), PairWorld([pair, pair]), WrittenTexts(["a text", "b", "a text"])]
+    for world, what in zip(told, ("1 of 2 conversations", "1 of 2 rows", "1 of 3 texts"), strict=True):
+        (remark,) = world.remarks
+        assert remark.startswith(f"{what} repeat an earlier one")

@@ -31,6 +31,8 @@ def folder(at: Path, *names: str) -> Path:
         ("books_train.txt", "books_dev.txt", "books-test.text"),
         ("deep/training/a.md", "deep/val/a.md"),
         ("train/test_of_time.txt", "train/a.txt"),
+        ("train1.txt", "test1.txt", "eval.txt"),
+        ("human_eval_train.txt", "human_eval_test.txt", "train_holdout.txt"),
     ],
 )
 def test_files_that_are_for_testing_by_their_names_are_held_out_and_counted(
@@ -55,6 +57,7 @@ def test_rows_are_held_out_by_the_names_of_their_folders_too(tmp_path: Path) -> 
         (("a.txt", "deep/meta.json"), r"holds texts \(a.txt\) and rows \(meta.json\)"),
         (("a.txt", "test.txt"), "train, validation or test by their names, but for .*a.txt"),
         (("test.txt", "val.txt"), "all 2 texts of .* are test or validation by their names"),
+        (("a.txt", "a.txt.gz"), r"a.txt lies beside a.txt.gz, and the one is the other, packed"),
         ((), r"no file in it ends in .txt, .text, .md \(texts\), .jsonl"),
         (("cover.png",), r"no file in it ends in .txt, .text, .md \(texts\), .jsonl"),
         ((".hidden.txt",), "no file in it ends in .txt"),

@@ -14,7 +14,7 @@ import pydantic.dataclasses
 import pytest
 import typing_extensions
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Json
 
 from peripatos.envs.errors import UserError
 from peripatos.envs.tools.docstrings import described
@@ -455,6 +455,80 @@ def test_a_tool_that_some_call_fits_is_made(annotation: Any) -> None:
 
     tool.__annotations__["x"] = annotation
     Tool.from_function(tool)
+
+
+class Exact(BaseModel, strict=True):
+    count: int
+    day: date | None = None
+
+
+class Whole(BaseModel, strict=True):
+    count: int
+    parts: list[float]
+
+
+NO_CLASS = "is a class, and JSON has none; take its name"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        (type[int], f"x {NO_CLASS}"),
+        (type[int] | None, f"x {NO_CLASS}"),
+        (dict[str, tuple[type[int], int]], f"x {NO_CLASS}"),
+        (typing.Callable[[int], int], "JSON cannot carry its arguments"),
+        (Annotated[date, Field(strict=True)], "x is strict, and nothing in JSON is strictly a date; leave strict out"),
+        (Annotated[set[int], Field(strict=True)], "x is strict, and nothing in JSON is strictly a set"),
+        (list[Exact], r"x.day is strict, and nothing in JSON is strictly a date"),
+        (
+            Annotated[Literal["a"], Field(strict=True)],
+            "Unable to apply constraint 'strict' to schema of type 'lit",
+        ),
+    ],
+)
+def test_what_json_has_no_value_of_is_refused_when_the_tool_is_made(annotation: Any, words: str) -> None:
+    def tool(x): ...
+
+    tool.__annotations__["x"] = annotation
+    with pytest.raises(UserError, match=words):
+        Tool.from_function(tool)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        (Annotated[type[int], BeforeValidator(lambda name: {"int": int, "bool": bool}[name])], "bool"),
+        (Annotated[int, Field(strict=True)], 3),
+        (Annotated[list[date], Field(strict=True)], ["2020-02-03"]),
+        (Whole, {"count": 1, "parts": [1.5]}),
+        (Json[list[int]], "[1]"),
+        (typing.Final[int], 3),
+    ],
+)
+def test_what_json_can_carry_after_all_is_taken(annotation: Any, given: Any) -> None:
+    def tool(x):
+        return f"got {x!r}"
+
+    tool.__annotations__["x"] = annotation
+    assert "got" in ToolBox([Tool.from_function(tool)]).run(ToolCall("tool", {"x": given})).text
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        typing.Final,
+        typing.Final[int],
+        typing.ClassVar[int],
+        Annotated[typing.Final[int], Field(ge=1)],
+        Annotated[typing.ClassVar[int], "n"],
+    ],
+)
+def test_a_parameter_that_pydantic_passes_over_is_refused(annotation: Any) -> None:
+    def tool(n: int, times=1): ...
+
+    tool.__annotations__["times"] = annotation
+    with pytest.raises(UserError, match=r"tool 'tool': .times: .* Final and ClassVar are of attributes"):
+        Tool.from_function(tool)
 
 
 def test_an_impossible_argument_that_may_be_left_out_and_keywords_of_null_are_taken() -> None:
