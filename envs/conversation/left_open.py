@@ -4,7 +4,7 @@
     range         17 through 18      17..18      17 ± 1      17, give or take 2
     alternative   17, maybe 18      It could be 17. It could also be 18.      17, though 18 is possible
     list          Answer 1: 17 / Answer 2: 18      1. 17 ⏎ 2. 18      x = 17, x = 18      17 apples. 18 apples.
-    one of some   18 is one possible answer      18 is possible      18 unless Tom is counted      18 as long as Tom pays
+    one of some   18 is one possible answer      18 is possible      18 unless Tom is counted      18 as long as he pays
 
 Who says one of these would be right for more than one answer, and is paid for none. An estimate ("about 18", "18 or
 so", "≈ 18") names one number and is compared like any other: whoever rounds has committed, and a task's `tolerance`
