@@ -39,6 +39,7 @@ from .left_open import BEGINS, NUMBER_WORD, are_alternatives, are_beside, are_it
 from .quantities_named import is_part
 
 _LONGEST = 400  # characters of a number
+_PARTING = str.maketrans("", "", " ,'_")
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _NUMBER = re.compile(
     r"""(?<![\w^√])(?<!\d[.,:])
@@ -255,7 +256,7 @@ def _breaths(text: str, expected: str) -> list[Said]:
             continue
         value, end = _value(match, text, expected)
         rank = _rank(before, text[end : end + CONTEXT])
-        if rank is Rank.NAMED and found and found[-1].rank > Rank.DENIED and _REASON.search(before):
+        if rank is Rank.NAMED and found and found[-1].rank > Rank.DENIED and _is_reason(before):
             continue
         if sum_at is not None:
             part = text[found[sum_at].end : match.start()]
@@ -285,6 +286,17 @@ def _rank(before: str, behind: str) -> Rank:
     declared = _DECLARES_BEFORE.search(before) or _DECLARES_BEHIND.match(behind)
     declared = declared or (_IS_RIGHT.match(behind) and BEGINS.search(before))
     return Rank.DECLARED if declared and not is_hedged(before) else Rank.NAMED
+
+
+@lru_cache(maxsize=1024)
+def _is_reason(before: str) -> bool:
+    return _REASON.search(before) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_operand(before: str, behind: str) -> bool:
+    """Whether signs beside a number make it a part of what is to be computed."""
+    return _BEFORE.search(before) is not None or _BEHIND.match(behind) is not None
 
 
 def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bool:
@@ -338,7 +350,7 @@ def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | N
             return None, glued.end()
         many = end = glued.end()
     behind = text[end : end + CONTEXT]
-    if _BEFORE.search(before[-12:]) or _BEHIND.match(behind) or is_open(before, behind):
+    if _is_operand(before[-12:], behind) or is_open(before, behind):
         return None, end
     end = many
     return -value if value is not None and (match["sign"] or "").strip() in ("-", "–") else value, end
@@ -351,7 +363,7 @@ def _magnitude(match: re.Match[str], expected: str) -> Fraction | None:
     power = (
         match["power"] or match["ten"] or "".join(one if one == "-" else str(unicodedata.digit(one)) for one in small)
     )
-    digits, under = re.sub("[ ,'_]", "", match["digits"]), match["under"]
+    digits, under = match["digits"].translate(_PARTING), match["under"]
     if power and not re.fullmatch(r"[-+]?\d+", power):
         return None
     value = Fraction(digits) * Fraction(10) ** int(power or 0)
