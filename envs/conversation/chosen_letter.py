@@ -40,7 +40,7 @@ _NOT_A_NOUN = (  # words that no article has behind it
     r"looks|says|states|means|gives|fits|matches|works|fails|describes|makes|if|when|while|whereas|although|though|"
     r"unless|assuming|supposing|provided|where|including|excluding|depending|considering|sometimes|yet|plus|due to|"
     r"(?:most|more|less) likely|"
-    r"today|tomorrow|now|later|than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
+    r"my|your|our|answers?|options?|today|tomorrow|now|later|than|then|over|instead|rather|with|without|maybe|perhaps|through|vs|versus|in|on|at|by|to|of|from|however|therefore|thus|hence|no|yes|which"
 )
 _NOUN = r"(?:options?|choices?|letters?|answers?|statements?)"
 # What stands between two letters of one breath.
@@ -199,9 +199,11 @@ class _Choices:
         small = "".join(token.lower() for token in self.tokens if len(token) == 1 and token.isalpha())
         if small:
             one = rf"(?<!\w)[{small}](?![\w'])"
-            behind = rf"(?!\.\w)(?=\s*(?:[).:,;!?\]\"'{FINAL_ENDS}]|$|(?:{_NOT_A_NOUN})\b))"
-            chain = re.compile(rf"({_BEFORE_SMALL})({one}(?:{_BETWEEN}{one})*){behind}", re.MULTILINE | re.IGNORECASE)
-            text = chain.sub(lambda found: found[1] + _capital(found[2]), text)
+            behind = re.compile(
+                rf"(?!\.\w)(?=\s*(?:[).:,;!?\]\"'{FINAL_ENDS}]|$|(?:{_NOT_A_NOUN})\b))", re.MULTILINE | re.IGNORECASE
+            )
+            chain = re.compile(rf"({_BEFORE_SMALL})({one}(?:{_BETWEEN}{one})*)", re.MULTILINE | re.IGNORECASE)
+            text = chain.sub(lambda found: found[1] + _capitals(found, re.compile(one, re.IGNORECASE), behind), text)
         return re.sub(rf"(\b(?i:{_NOUN})\s+)([AI])(?![\w'])", r"\1(\2)", text)
 
     def _with_letters(self, text: str) -> str:
@@ -213,7 +215,8 @@ class _Choices:
         noun = rf"\b(?:answers?|(?:correct|right|best|my) {_NOUN})\b"
         declared = rf"{noun}[^{STOP}:]{{0,40}}?(?:\bis\b|[:=])\s*(?:the\s+)?[\"'(]*"
         whole = re.compile(
-            rf"(^[^\w\n]*|{FINAL_BEGINS}\W{{0,9}}|{declared}|{_PERHAPS})({choice})(?=[\"')]*\s*(?:[{STOP}]|$))",
+            rf"(^[^\w\n]*|{FINAL_BEGINS}\W{{0,9}}|{declared}|{_PERHAPS})({choice})"
+            rf"(?=[\"')]*\s*(?:[{STOP}]|$|(?:[^\w\s]\s*)?(?:(?:and|but|my|the|another|other|second|final|correct|right|best)\s+)*(?:{_NOUN}\s*[:=]|{noun}\s+is\b)))",
             re.MULTILINE | re.IGNORECASE,
         )
         return whole.sub(lambda found: found[1] + (self.meant(found[2]) or found[2]), text)
@@ -320,11 +323,22 @@ class _Choices:
 def _pattern(token: str) -> str:
     """A letter where it is one, and no word of a sentence."""
     if token == "A":
-        return rf"A(?:(?=[ \t]+[a-z]+[ \t]+[A-Z]\W*(?:$|\n))|(?![ \t]+(?!(?i:{_NOT_A_NOUN})\b)[A-Za-z]{{2}}))"
+        return (
+            r"A(?:(?=[ \t]+[a-z]+[ \t]+[A-Z]\W*(?:$|\n))"
+            r"|(?<=[:=] A)(?=(?:[ \t]+\w+){0,3}[ \t]+[A-Z]\w+(?:[ \t]+\w+){0,2}[ \t]*[:=])"  # "Answer: A Choice: B"
+            rf"|(?![ \t]+(?!(?i:{_NOT_A_NOUN})\b)[A-Za-z]{{2}}))"
+        )
     if token == "I":
         return r"I(?=\s*(?:[).:\]!?]|$|\n|is\b|or\b|and\b))"
     return re.escape(token)
 
 
-def _capital(letters: str) -> str:
-    return re.sub(r"\b[a-z]\b", lambda found: found[0].upper(), letters)
+def _capitals(found: re.Match[str], one: re.Pattern[str], behind: re.Pattern[str]) -> str:
+    """A chain of small letters as capitals, up to the last one behind which stands what stands behind a letter."""
+    begin, end = found.span(2)
+    ends = (
+        letter.end() for letter in one.finditer(found.string, begin, end) if behind.match(found.string, letter.end())
+    )
+    last = max(ends, default=begin)
+    capitals = re.sub(r"\b[a-z]\b", lambda letter: letter[0].upper(), found.string[begin:last])
+    return capitals + found.string[last:end]

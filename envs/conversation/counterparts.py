@@ -4,7 +4,7 @@
     other        first guess 17, second guess 18           17 on one reading, 18 on the other
     speaker      some get 17, others get 18                Tom says A, Ann says B      a wise man says B, a fool A
     time         17 today, 18 tomorrow                     first 17, then 18
-    repeated     It is 17. It is 18.                       I say A and I say B
+    repeated     It is 17. It is 18.      17 is it. 18 is it.      I say A and I say B
 
 What is said beside the one answer, before it or behind it, has its counterpart beside the other. One condition alone
 ("18 if each bag holds 6") leaves nothing open, and neither do two numbers of a story ("2 are red and another 18 are
@@ -79,6 +79,7 @@ _NOW = rf"{UNIT} (?:today|now|yesterday|tonight|at first|(?:this|last) \w+|befor
 _LATER = rf"{UNIT} (?:today|tomorrow|later|afterwards?|tonight|(?:this|next) \w+|after|on \w+day)\b\W*(?:[{STOP}]|$)"
 _ENDS = rf"{UNIT}\W*(?:[{STOP}]|$)"
 _STEPS = re.compile(r"\W*(?:(?:then|and|so|now|next|add|plus|again|still)\b\W*)*", re.IGNORECASE)
+_HOLDS = re.compile(r" (?:is|must be|has to be|would be|could be|can be|works|fits|holds|seems|looks)\b", re.IGNORECASE)
 _PARTS = re.compile(rf"[{STOP},;]|\b(?:and|but|or)\b", re.IGNORECASE)
 _HOW = re.IGNORECASE
 
@@ -121,7 +122,9 @@ def _both(one: str, other: str, left: str, right: str, *, at_end: bool) -> bool:
 def _is_repeated(before: str, between: str, behind: str) -> bool:
     """Whether a sentence is said again with another answer: "It is 17. It is 18"; what is assigned again is a step."""
     ahead, (follows, *parts) = _PARTS.split(before)[-1], _PARTS.split(between)
-    if not parts or any(map(_words, parts[:-1])) or _STEPS.fullmatch(ahead) or re.search(r"[=\d]", ahead):
+    if not parts or any(map(_words, parts[:-1])) or re.search(r"[=\d]", ahead):
+        return False
+    if _STEPS.fullmatch(ahead) and (_words(ahead) or not _HOLDS.match(follows)):
         return False
     return _words(ahead) == _words(parts[-1]) and _words(follows) == _words(_PARTS.split(behind)[0])
 

@@ -36,7 +36,7 @@ from .task_columns import lettered
 
 GRADERS = ("choice", "exact", "maths", "number", "python", "regex")
 _LONGEST = 1 << 16  # characters of an answer
-_VERSIONS = {"choice": 6, "number": 6}  # of the others 1
+_VERSIONS = {"choice": 7, "number": 7}  # of the others 1
 _REGEX_SECONDS = 2.0
 
 

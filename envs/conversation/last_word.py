@@ -43,8 +43,14 @@ _TAKES_BACK = re.compile(
 )
 _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|but|however|finally|consequently)\b", re.IGNORECASE)
 _OR = re.compile(rf"\W*\b(?:or|and/or)\b(?! (?:more|less|fewer)\b)[^{STOP}]{{0,30}}", re.IGNORECASE)
+_FOOL = (  # "A fool would say B"
+    r"(?:fool(?:ish|hardy)?|idiot(?:ic)?|moron|dunce|dummy|simpleton|liar|lunatic|mad(?:man)?|ignorant|stupid|na[iï]ve|careless|"
+    r"gullible|misguided|misinformed|uninformed)s?"
+)
 _DENIES_BEFORE = re.compile(
-    rf"(?:\b(?:not(?! only)|never|neither|nor|unlike|except(?: for)?|instead of|rather than|no longer|cannot|"
+    rf"(?:\b{_FOOL}(?: \w+){{0,2}}? (?:(?:would|will|might|may|could) )?(?:\w+ly )?"
+    r"(?:(?:say|choose|pick|guess|select|think|believe|answer|claim)s?|go(?:es)?(?: (?:with|for))?)\b"
+    rf"|\b(?:not(?! only)|never|neither|nor|unlike|except(?: for)?|instead of|rather than|no longer|cannot|"
     rf"unlikely|far from|nowhere near|hardly|scarcely|"
     rf"(?:any|every|all)(?:thing|one|body)?(?: \w+)? (?:but|besides)|(?<!\bnone )(?<!\bno )other than|"
     rf"(?:rul|eliminat|exclud|reject|discard|dismiss)\w*(?: out)?|(?<!no )(?<!any )(?<!a )doubt|"

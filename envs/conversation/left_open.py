@@ -4,7 +4,7 @@
     range         17 through 18      17..18      17 ± 1      17, give or take 2
     alternative   17, maybe 18      It could be 17. It could also be 18.      17, though 18 is possible
     list          Answer 1: 17 / Answer 2: 18      1. 17 ⏎ 2. 18      x = 17, x = 18      17 apples. 18 apples.
-    one of some   18 is one possible answer      18 unless Tom is counted      18 as long as Tom pays
+    one of some   18 is one possible answer      18 is possible      18 unless Tom is counted      18 as long as he pays
 
 Who says one of these would be right for more than one answer, and is paid for none. An estimate ("about 18", "18 or
 so", "≈ 18") names one number and is compared like any other: whoever rounds has committed, and a task's `tolerance`
@@ -16,6 +16,7 @@ Left out: languages other than English, and lists whose items are sentences of d
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from ..sandbox.mathematics.units import is_unit
 from .counterparts import ITEMS, are_counterparts
@@ -85,9 +86,12 @@ _ON_CONDITION = re.compile(  # "18 unless Tom is counted", "B as long as it rain
     rf"[)\]\"']*(?:{_UNIT},? (?:unless\b(?! (?:i|we)\b)|(?:as|so) long as\b(?! an?\b)|only (?:if|when|as long as)\b"
     r"|in case\b|on (?:the )?condition\b|depending on\b)"
     rf"|{_UNIT} (?:is|are|would be|could be|might be|may be|seems) (?:only |just |but )?{_ONE_OF} {_OPTION}s?\b"
+    r"| (?:is|would be|seems|remains) (?:\w+ly |quite |still |also )?(?:possible|plausible|conceivable)\b"
+    r"(?=\W*(?:[.!?;,)\n]|$))"
     rf"|{_UNIT} (?:is|are) among the (?:{_MAY_BE} )?{_OPTION}s\b)",
     re.IGNORECASE,
 )
+_ONLY = re.compile(r"\bonly (?:option |answer )?[(\[\"']*$", re.IGNORECASE)  # "Only B is possible"
 _OPEN_BEHIND = re.compile(
     rf",? or (?:maybe |perhaps |possibly |even )?{NUMBER_WORD}\b"
     rf"|{_UNIT},? (?:otherwise|else|if not)\b(?=\W*(?:[.!?;,)\n]|$))"
@@ -154,8 +158,8 @@ _ONE_WORD = re.compile(  # "17 oder 18", of whatever language, where it is no En
     r"becomes?|minus|plus|times|less|more|than)\b)[^\W\d_]+ ",
     re.IGNORECASE,
 )
-_BEGINS = re.compile(rf"(?:^|[{STOP}])\W*(?:\b(?:{FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
-_BEGINS_WITH = re.compile(rf"{_BEGINS.pattern}|^\W*[^\W\d_]+ $", re.IGNORECASE)  # "zwischen 17 und 18"
+BEGINS = re.compile(rf"(?:^|[{STOP}])\W*(?:\b(?:{FILLS}|so|thus|therefore)\b\W*)*$", re.IGNORECASE)
+_BEGINS_WITH = re.compile(rf"{BEGINS.pattern}|^\W*[^\W\d_]+ $", re.IGNORECASE)  # "zwischen 17 und 18"
 _NOTHING_BEHIND = re.compile(rf"(?: [^\W\d_]+)?[^\w{STOP}]*(?:[{STOP}\d]|$)")
 _NUMBERED = re.compile(  # "Answer 2: 18", "Option b) is 18"
     rf"(\b{ITEMS}s?)\s*(?:#|no\.?|number)?\s*\(?(?:\d{{1,2}}|[a-h]|[ivx]{{1,4}})\)?"
@@ -219,6 +223,7 @@ def with_or(text: str) -> str:
     return _CHANCE.sub("", _IF_NOT.sub(" or ", _LATEX_OR.sub(" or ", text)))
 
 
+@lru_cache(maxsize=1024)  # a reply may say the same for as long as it is let
 def is_open(before: str, behind: str) -> bool:
     """Whether a number between these words is a bound, or has an alternative beside it that is no number."""
     bound = _BOUND_BEFORE.search(before) and not _REACHES.search(before)
@@ -235,10 +240,11 @@ def is_open(before: str, behind: str) -> bool:
 
 def has_else(behind: str, before: str = "") -> bool:
     """Whether an answer has one beside it that names nothing: "B or something else", "B unless it rains"."""
-    found = _ELSE.match(behind) or _ON_CONDITION.match(behind) or _AMONG_OTHERS.search(before)
-    return found is not None
+    condition = _ON_CONDITION.match(behind) and not _ONLY.search(before)
+    return bool(_ELSE.match(behind) or condition or _AMONG_OTHERS.search(before))
 
 
+@lru_cache(maxsize=1024)
 def is_compared(before: str) -> bool:
     """Whether a number behind these words is only what another one is compared with, or a part of: "18, which is more
     than 17", "18 of the 20"."""
@@ -262,7 +268,7 @@ def are_beside(before: str, between: str, behind: str, *, declared: bool) -> boo
     if not _NOTHING_BEHIND.match(behind):
         return False
     if _SIGNS.fullmatch(between):
-        return declared or _BEGINS.search(before) is not None
+        return declared or BEGINS.search(before) is not None
     return _ONE_WORD.fullmatch(between) is not None and (declared or _BEGINS_WITH.search(before) is not None)
 
 

@@ -5,9 +5,10 @@
     "5 ½", "5 1/2", "\\frac{11}{2}"  → 11/2       "The answer is 18, 3 more than before."       → 18
 
 A declared answer wins (see `last_word`); of others the last is meant. Bounds, ranges and alternatives ("at least 18",
-"17, maybe 18") are none (see `left_open`), and an estimate ("about 18") is the number that it names. A unit is not
-compared, and % is one. Thousands are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in
-lowest terms, or spelled as it is expected: "84/12" does not answer what 84/12 is.
+"17, maybe 18") are none (see `left_open`), a part of another quantity is none ("18 dozen", "half of 18", see
+`quantities_named`), and an estimate ("about 18") is the number that it names. A unit is not compared, and % is one.
+Thousands are parted as in 1,234, 12,34,567 and 1 234; "1,5" is no number. A fraction is in lowest terms, or spelled as
+it is expected: "84/12" does not answer what 84/12 is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import unicodedata
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd
 
 from ..sandbox.mathematics.units import is_unit
@@ -33,9 +35,11 @@ from .last_word import (
     last_word,
     undressed,
 )
-from .left_open import NUMBER_WORD, are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
+from .left_open import BEGINS, NUMBER_WORD, are_alternatives, are_beside, are_items, is_compared, is_open, unnumbered
+from .quantities_named import is_part
 
 _LONGEST = 400  # characters of a number
+_PARTING = str.maketrans("", "", " ,'_")
 _SMALL = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _NUMBER = re.compile(
     r"""(?<![\w^√])(?<!\d[.,:])
@@ -48,7 +52,7 @@ _NUMBER = re.compile(
 )
 _BEFORE = re.compile(
     r"(?:(?<![-=])[+/^_√<>≤≥≠×÷·±⁻*]|(?:^|[^-=])[-–] |-/\+"
-    r"|(?:sqrt|log|ln|sin|cos|tan|\bplus|\btimes|\bdivided by) ?) ?\(*$|\w\($|\d ?[-–]$"
+    r"|(?:sqrt|log|ln|sin|cos|tan|\bplus|\bminus|\btimes|\bdivided by) ?) ?\(*$|\w\($|\d ?[-–]$"
 )
 _BEHIND = re.compile(
     rf" ?(?:[+×÷·^*√]|[-–] ?[-–+]?\d|[-–] ?[\w(](?!\w)|/ ?(?:[\d(]|[xyznab]\b)|[xyzπ](?!\w))|[{_SMALL}]|[.,:'_]\d|[_\\]"
@@ -56,6 +60,7 @@ _BEHIND = re.compile(
 )
 _TIMES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MANY = re.compile(rf"[ -]?({'|'.join(_TIMES)})s?\b|( and a half)\b", re.IGNORECASE)
+_AND_SPELLED = re.compile(rf",? (?:and )?{NUMBER_WORD}\b", re.IGNORECASE)  # 18 thousand five hundred
 _GLUED = re.compile(r"[^\W\d_]+")
 _DENIES_BEHIND = re.compile(
     r"\s+(?:is|are|was)(?: not|n't) (?:it|right|correct|the answer|true|possible)\b"
@@ -70,6 +75,21 @@ _FINAL_BEFORE = re.compile(
     rf"(?:{FINAL_BEGINS}|\bfinal\s+(?:answer|result|value)\b[^{STOP}:\d]{{0,40}}?{LINK}\s*){_DECLARED}", re.IGNORECASE
 )
 _DECLARES_BEFORE = re.compile(rf"\banswers?\b[^{STOP}:\d]{{0,60}}?{LINK}\s*{_DECLARED}", re.IGNORECASE)
+_IS = r"(?:is|are|was|must be|has to be|would be|could be|can be|should be|will be)"
+_DECLARES_BEHIND = re.compile(  # "18 is the answer", but "18 is the answer to the first part"
+    rf"(?:(?: [^\W\d]+){{0,3}}?,? (?:which |that )?{_IS} (?:\w+ly |indeed )?(?:the|my|our|your|an) "
+    r"| ?[:=–—-] ?(?:(?:the|my) )?| as (?:the|my) )(?:(?!not?\b)\w+ ){0,2}?answer\b"
+    r"(?! (?:to|of|for|from|in|at)\b(?! (?:the|this|your) (?:question|problem)\b))",
+    re.IGNORECASE,
+)
+_IS_RIGHT = re.compile(
+    rf"(?: [^\W\d]+)? (?:{_IS} (?:\w+ly |indeed )?(?:correct|right|it)|answers (?:it|the question))"
+    rf"(?=\W*(?:[{STOP},;)]|$)| (?:and|but|because|since|as|so)\b)",
+    re.IGNORECASE,
+)
+_COMES_TO = re.compile(
+    r"(?: [^\W\d]+){0,2},? (?:(?:which|that) )?(?:is|equals|makes|gives) [$(]*"
+)  # half of 36, which is 18
 _WORDS = r"(?:[^\W\d]+[ ]?){0,3}"
 _LISTED = re.compile(
     rf"\s*(?:[/|&;]+|[?!]+|,? ?\b(?:and|or|to|vs|versus)\b\.?)?\s*"
@@ -89,6 +109,19 @@ _ADVERBIAL = re.compile(  # "Without the 2 bad ones, 18"
     r"(?: (?:the|these|those|all|his|her|their))? $",
     re.IGNORECASE,
 )
+_SAYS = r"(?:guess|say|estimat|suppos|answer|think|believ|choos|pick|go|stat|claim|giv|bet)"
+_INTRODUCES = re.compile(  # "After losing 3 marbles, 7 remain", "Subtracting 3, 7 remain"
+    rf"(?:^|[{STOP}:,])\W*(?:(?:and|so|then|thus|therefore|hence|now|but)\b\W*)*(?:after|before|because|since|as|when|once|while|"
+    rf"out of|of|from|with(?:out)?|given|by|in|on|for|if|(?!{_SAYS})\w{{2,}}ing)\b[^{STOP},\d]*$",
+    re.IGNORECASE,
+)
+_REASON = re.compile(  # "18 because each bag holds 6", but "2 because he had 20, so 18" and "17 because 3 × 6 is 18"
+    r"\d(?: [^\W\d]+){0,3},? \(?(?:because|since|as (?:each|every|there|he|she|it|they|we|one)|(?:given|seeing) that)\b"
+    rf"(?![^{STOP}]*\b(?:so|then|thus|therefore|hence|leav\w+|giv\w+|mak\w+|total\w*)\b)"
+    rf"[^{STOP}=,]*(?<!\bis )(?<!equals )[$(]*$",
+    re.IGNORECASE,
+)
+_REMAINS = re.compile(r" (?:remain|stay|surviv|left|exist)\w*", re.IGNORECASE)
 _WITH_UNIT = re.compile(r" ?([^\W\d]+)(,?) (?:and )?")
 _CHANGES = re.compile(  # "dropped from 20 to 18"
     r"\b(?:drop|f[ae]ll|r[io]s|increas|decreas|gr[eo]w|went|go|chang|reduc|cut|lower|rais|declin|climb|shr[aiu]nk)\w*"
@@ -123,7 +156,7 @@ _AS_INDEX = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")  # let
 _TAG = re.compile(r"<[/|]?[a-zA-Z][\w:-]*(?: [\w-]+=\"[^\"<>]*\")* ?[/|]?>")  # its ">" compares nothing
 _LATEX_COMPARES = re.compile(r"[≧≦≳≲]|(?<![\w/\"])&(?:[lg][te]|ne);|\\(?:[lg]eq?(?:slant)?|neq?|[lg]t)(?![a-zA-Z])")
 _PLUS_MINUS = re.compile(r"\bplus(?: or |/)minus\b", re.IGNORECASE)
-_MINUS = re.compile(r"(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
+_MINUS = re.compile(r"(?<!\d )(?<![-\w])(?:minus|negative) +(?=\.?\d)", re.IGNORECASE)
 _MONEY = "$€£¥₹₩₽₺₪₫₱₦₴₡₲₸₵฿₿￥￡￦¢"
 _SIGNS = str.maketrans({**dict.fromkeys(_MONEY + "°{}", ""), "\u2044": "/"})
 _CODES = (
@@ -223,11 +256,13 @@ def _breaths(text: str, expected: str) -> list[Said]:
             continue
         value, end = _value(match, text, expected)
         rank = _rank(before, text[end : end + CONTEXT])
+        if rank is Rank.NAMED and found and found[-1].rank > Rank.DENIED and _is_reason(before):
+            continue
         if sum_at is not None:
             part = text[found[sum_at].end : match.start()]
             if any(stop in part for stop in STOP):
                 sum_at = None
-            elif part.rstrip().endswith("=") and rank is Rank.NAMED:
+            elif (part.rstrip().endswith("=") or _COMES_TO.fullmatch(part)) and rank is Rank.NAMED:
                 rank, found[sum_at] = found[sum_at].rank, replace(found[sum_at], rank=Rank.NAMED)
                 sum_at = None
         if found and rank is not Rank.DENIED and _are_listed(text, found[-1], rank, match.start(), end):
@@ -241,13 +276,27 @@ def _breaths(text: str, expected: str) -> list[Said]:
     return found
 
 
+@lru_cache(maxsize=1024)  # a reply may say the same for as long as it is let
 def _rank(before: str, behind: str) -> Rank:
     denied = is_denied(before)  # "the final answer is not 5"
     if _FINAL_BEFORE.search(before) and not denied:
         return Rank.FINAL
     if denied or _DENIES_BEHIND.match(behind):
         return Rank.DENIED
-    return Rank.DECLARED if _DECLARES_BEFORE.search(before) and not is_hedged(before) else Rank.NAMED
+    declared = _DECLARES_BEFORE.search(before) or _DECLARES_BEHIND.match(behind)
+    declared = declared or (_IS_RIGHT.match(behind) and BEGINS.search(before))
+    return Rank.DECLARED if declared and not is_hedged(before) else Rank.NAMED
+
+
+@lru_cache(maxsize=1024)
+def _is_reason(before: str) -> bool:
+    return _REASON.search(before) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_operand(before: str, behind: str) -> bool:
+    """Whether signs beside a number make it a part of what is to be computed."""
+    return _BEFORE.search(before) is not None or _BEHIND.match(behind) is not None
 
 
 def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bool:
@@ -263,7 +312,8 @@ def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bo
         return True
     if (unit := _WITH_UNIT.fullmatch(between)) and is_unit(unit[1]):  # 2 hours 30 minutes, but "after 3 days, 5 left"
         return not unit[2] or (own is not None and is_unit(own[1]))
-    if _COMMA.fullmatch(between) and _ENDS_THERE.match(behind) and not _ADVERBIAL.search(before):
+    listed = _COMMA.fullmatch(between) and _ENDS_THERE.match(behind) and not _ADVERBIAL.search(before)
+    if listed and not _is_introduced(before, between, behind):
         return True
     if first.rank is Rank.DENIED:
         return False
@@ -276,21 +326,33 @@ def _are_listed(text: str, first: Said, rank: Rank, start: int, stop: int) -> bo
     return rank < Rank.DECLARED and are_items(before, between, behind)
 
 
+def _is_introduced(before: str, between: str, behind: str) -> bool:
+    """Whether of two numbers with a comma between them the first belongs to a clause that the second ends."""
+    if _INTRODUCES.search(before) is None or re.search(r"\b(?:and|or)\b", between):
+        return False
+    counted, own = between.split(",")[0].strip(), _UNIT_BEHIND.match(behind)
+    return _REMAINS.match(behind) is not None or (counted != "" and (own is None or own[1] != counted))
+
+
 def _value(match: re.Match[str], text: str, expected: str) -> tuple[Fraction | None, int]:
     """The number that was found, or None where it is part of something else, and where it ends, with a unit that is
     written to it."""
     end = match.end()
-    if glued := _GLUED.match(text, end):
-        if not is_unit(glued[0]) and not _MANY.match(text, end):
+    before, value = text[max(0, match.start() - CONTEXT) : match.start()], _magnitude(match, expected)
+    many = end
+    while value is not None and (word := _MANY.match(text, many)):
+        value = value + Fraction(1, 2) if word[2] else value * 10 ** _TIMES[word[1].lower()]
+        many = word.end()
+    if is_part(before, text[many : many + CONTEXT]) or (many > end and _AND_SPELLED.match(text, many)):
+        return None, many
+    if many == end and (glued := _GLUED.match(text, end)):
+        if not is_unit(glued[0]):
             return None, glued.end()
-        end = glued.end() if is_unit(glued[0]) else end
-    value, behind = _magnitude(match, expected), text[end : end + CONTEXT]
-    before = text[max(0, match.start() - CONTEXT) : match.start()]
-    if _BEFORE.search(before[-12:]) or _BEHIND.match(behind) or is_open(before, behind):
+        many = end = glued.end()
+    behind = text[end : end + CONTEXT]
+    if _is_operand(before[-12:], behind) or is_open(before, behind):
         return None, end
-    while value is not None and (many := _MANY.match(text, end)):
-        value = value + Fraction(1, 2) if many[2] else value * 10 ** _TIMES[many[1].lower()]
-        end = many.end()
+    end = many
     return -value if value is not None and (match["sign"] or "").strip() in ("-", "–") else value, end
 
 
@@ -301,7 +363,7 @@ def _magnitude(match: re.Match[str], expected: str) -> Fraction | None:
     power = (
         match["power"] or match["ten"] or "".join(one if one == "-" else str(unicodedata.digit(one)) for one in small)
     )
-    digits, under = re.sub("[ ,'_]", "", match["digits"]), match["under"]
+    digits, under = match["digits"].translate(_PARTING), match["under"]
     if power and not re.fullmatch(r"[-+]?\d+", power):
         return None
     value = Fraction(digits) * Fraction(10) ** int(power or 0)

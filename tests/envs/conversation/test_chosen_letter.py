@@ -304,6 +304,48 @@ def test_a_list_of_letters_is_never_paid(between: str, frame: str, texts: list[s
             assert chosen_letter(frame.format(between.join(letters)), "ABCD", texts) is None
 
 
+TWICE_DECLARED = """
+Answer: A (red) Answer: B (blue) | Answer: red Answer: blue | Answer: A Option: B | Answer: A Answer: B
+Answer: A The answer is B
+Answer: A Choice: B | Answer: A My answer: B | Answer: A Correct answer: B | Answer: A Guess: B | answer: a answer: b
+Answer: red, Answer: blue | The answer is red, the answer is blue | Answer: red - Answer: blue
+Best answer: red Best answer: blue
+Answer: A Letter: B | Answer: red Answer: B | Answer: A) red Answer: B) blue | Answer: A Another answer: B
+A fool would say B | Only a fool would say B. | An idiot would pick B | B is possible | Option B is still plausible.
+"""
+ONCE_DECLARED = """
+Answer: B Answer: B | Answer: blue Answer: blue | Answer: blue (B) | Answer: blue Option: B | A guess: B
+A good choice: B
+A final answer would be B. | A choice is to be made. B | Answer: B Explanation: A is red.
+A fool would say A, but it is B.
+Only B is possible. | A is possible, but B is better, so B. | A careful reader would choose B.
+Not even a fool would pick A. B
+options a, c and d are out. option b | The answer is B because option A is red and option C is green.
+"""
+
+
+def phrases(table: str) -> list[str]:
+    return [phrase.strip() for line in table.strip().split("\n") for phrase in line.split("|")]
+
+
+@pytest.mark.parametrize("said", phrases(TWICE_DECLARED))
+def test_two_that_are_declared_on_one_line_are_none(said: str) -> None:
+    assert chosen_letter(said, "ABCD", COLOURS) is None
+
+
+@pytest.mark.parametrize("said", phrases(ONCE_DECLARED))
+def test_one_that_is_declared_is_chosen_whatever_is_said_beside_it(said: str) -> None:
+    assert chosen_letter(said, "ABCD", COLOURS) == "B"
+
+
+@pytest.mark.parametrize("tail", ["option", "foo", ""])
+@pytest.mark.parametrize("again", ["option A ", "option a ", "answer: a "])
+def test_letters_before_a_word_are_read_in_time_that_grows_as_the_reply(again: str, tail: str) -> None:
+    began = time.thread_time()
+    chosen_letter(again * (16_000 // len(again)) + tail, "ABC", ["red", "blue", "green"])
+    assert time.thread_time() - began < 4
+
+
 @pytest.mark.parametrize("right", "ABCD")
 def test_a_declared_answer_wins_whatever_was_said_of_the_others(right: str) -> None:
     said = " ".join(f"Option {one} is tempting, as it is {text}." for one, text in zip("ABCD", COLOURS, strict=True))

@@ -329,7 +329,7 @@ def test_the_answer_is_what_an_expert_says(name: str, tag: Any) -> None:
 
 def test_graders_say_their_version() -> None:
     rows = [{"prompt": f"q{n}", "answer": str(n)} for n in range(20)]
-    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 6 within 0.1"
+    assert TaskWorld(rows, grader="number", tolerance=0.1).scored_by == "TaskWorld 1, number 7 within 0.1"
     assert TaskWorld(rows, grader="exact", answer_tag="boxed").scored_by == "TaskWorld 1, exact 1 in boxed"
 
 

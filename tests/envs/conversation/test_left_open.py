@@ -36,6 +36,10 @@ LISTS = """
 17, 18 | 17; 18 | 17 & 18 | 17? 18? 19? | 17! 18! | 17 apples. 18 apples | x = 17, x = 18 | x_1 = 17, x_2 = 18
 """
 WHOLE = [
+    "18 is possible",
+    "18 is still plausible.",
+    "A fool would say 18",
+    "Only an idiot picks 18.",
     "Answer 1: 17 / Answer 2: 18",
     "Answer 1: 17\nAnswer 2: 18",
     "Answer (1): 17\nAnswer (2): 18",

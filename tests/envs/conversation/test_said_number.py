@@ -301,6 +301,66 @@ def test_no_number_two_numbers_and_what_is_to_be_computed_are_none(reply: str) -
     assert number_in(reply, "") is None
 
 
+TWICE_DECLARED = """
+17 is the answer. 18 is the answer. | 17 is my answer. 18 is my answer. | 17 is the answer, 18 is the answer
+17 is the right answer; 18 is the right answer | 17 is correct and 18 is correct | 17 is the answer. The answer is 18.
+The answer is 17. 18 is the answer. | 17 is correct. The answer is 18. | 17 is it. 18 is it. | 17 works. 18 works.
+17 would be the answer. 18 would be the answer. | 17 is the result. 18 is the result.
+17 eggs is the answer. 18 eggs is the answer
+So 17 is the answer. And 18 is the answer. | 17: the answer. 18: the answer. | 17 - my answer. 18 - my answer.
+17 was the answer. 18 was the answer. | 17 answers the question. 18 answers the question. | 17 is right. 18 is right.
+17 dollars is correct. 18 dollars is correct. | 17 is what we want. 18 is what we want.
+**17** is my answer. **18** is my answer.
+"""
+DECLARED = """
+18 is the answer. Each bag holds 6. | 18 is the correct answer, not 17. | So 18 is the answer to the question.
+6 is the answer to the first part. The total is 18. | 6 is the answer to 2 times 3. So 18 in total.
+12 is right for Monday. In total 18 | 17 is not the answer. 18 is the answer. | The answer is 18. 18 is the answer.
+17 is the answer. Wait, 18 is the answer. | 17 is wrong; 18 is the answer | Is 17 the answer? No, 18 is the answer.
+2 is prime. 3 is prime. 2 × 3 × 3 = 18 | 12 is the first. 6 is the second. Total: 18
+17 answers were right, so 18 points
+"""
+CLAUSES = """
+After losing 2 marbles, 18 remain. | Out of 20 marbles, 18 remain. | Because 2 were lost, 18 remain.
+Subtracting 2, 18 remain.
+After he ate 2, 18 were left. | Since 2 are bad, 18 are good. | With 2 gone, 18 remain.
+So after losing 2 marbles, 18 remain.
+From 20 eggs, 18 are left. | Having lost 2 coins, 18 remain. | If 2 are lost, 18 remain. | When 2 leave, 18 stay.
+18 because each bag holds 6 | 18 because there are 3 bags of 6 | Tom has 18 apples because each bag holds 6.
+**18** because each bag holds 6.
+It is 18 since each of the 3 bags holds 6. | 18, because each bag holds 6 | He lost 2 because of 1 hole, so 18 remain.
+We subtract 2 because 2 broke, leaving 18. | We divide by 2 because each pair has 2 shoes, so 36/2 = 18.
+Since Tom ate 2 of the 20, 18 remain. | Because each of the 3 bags holds 6, there are 18.
+He lost 2 because he fell. 18 remain.
+"""
+
+
+def phrases(table: str) -> list[str]:
+    return [phrase.strip() for line in table.strip().split("\n") for phrase in line.split("|")]
+
+
+@pytest.mark.parametrize("said", [*phrases(TWICE_DECLARED), "17 is the answer\n18 is the answer"])
+def test_two_that_are_declared_behind_themselves_are_none(said: str) -> None:
+    assert number_in(said, "18") is None
+
+
+@pytest.mark.parametrize("said", phrases(DECLARED))
+def test_one_that_is_declared_behind_itself_wins(said: str) -> None:
+    assert number_in(said, "18") == 18
+
+
+@pytest.mark.parametrize("said", phrases(CLAUSES))
+def test_a_number_of_a_clause_beside_the_answer_is_no_second_answer(said: str) -> None:
+    assert number_in(said, "18") == 18
+
+
+@pytest.mark.parametrize(
+    "said", ["Guessing 17 apples, 18 apples.", "Guessing 17, 18", "Using 17, 18", "After 17 or 18"]
+)
+def test_two_numbers_in_no_clause_are_none(said: str) -> None:
+    assert number_in(said, "18") is None
+
+
 def test_a_fraction_that_is_not_in_lowest_terms_counts_where_the_answer_is_spelled_so() -> None:
     assert number_in("84/12", "84/12") == 7
     assert number_in("84/12", "7") is None
