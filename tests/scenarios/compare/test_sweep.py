@@ -325,6 +325,41 @@ def test_trials_that_would_have_unequal_budgets_are_refused(tmp_path: Path) -> N
         plan_trials([path], ["ppo"], search, SweepBudget(trials=2), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("budget", "method", "key", "values", "counted"),
+    [
+        ("epochs: 2", "grpo", "collect.group_size", [2, 16], "epoch"),
+        ("{epochs: 2, env_steps: 900}", "grpo", "collect.group_size", [2, 16], "epoch"),
+        ("epochs: 2", "dapo", "collect.refill", [0, 8], "epoch"),
+        ("updates: 2", "dapo", "collect.refill", [0, 8], "update"),
+        ("updates: 2", "grpo", "collect.group_size", [2, 16], "update"),
+        ("epochs: 2", "grpo", "collect.groups", [2, 3], None),
+        ("env_steps: 99", "dapo", "collect.refill", [0, 8], None),
+        ("updates: 2", "grpo", "collect.tile", [1, 2], None),
+    ],
+)
+def test_trials_of_a_list_of_tasks_collect_as_much_in_each_pass(
+    tmp_path: Path, budget: str, method: str, key: str, values: list[int], counted: str | None
+) -> None:
+    tasks = [json.dumps({"question": f"{n} + 1", "answer": str(n + 1)}) for n in range(20)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(tasks))
+    options = f"{{tasks: {tmp_path / 'sums.jsonl'}, prompt: '{{question}} =', grader: number}}"
+    text = (
+        f"name: sums\nworld: {{id: peripatos/Tasks-v0, options: {options}}}\n"
+        "agent: {kind: tiny_llama, hidden: 8, layers: 1}\nsampling: {max_tokens: 2}\n"
+        "evaluation: {every: null, episodes: all}\nstages:\n"
+        f"  - {{name: learn, method: {method}, collect: {{groups: 2, group_size: 4}}, "
+        f"budget: {budget if budget.startswith('{') else f'{{{budget}}}'}}}\n"
+    )
+    search = read_search({key: {"choice": values}})
+    path = str(write_scenario(tmp_path, text))
+    if counted is None:
+        assert plan_trials([path], [method], search, SweepBudget(trials=2), tmp_path / "out")
+    else:
+        with pytest.raises(UserError, match=f"how much an {counted} collects, and the budget counts {counted}s"):
+            plan_trials([path], [method], search, SweepBudget(trials=2), tmp_path / "out")
+
+
 def test_trials_that_spent_unequally_are_marked(tmp_path: Path) -> None:
     runs = fake(tmp_path, {"ppo": [[1], [2]]})
     runs[1][1].summary["env_steps"] = 640
