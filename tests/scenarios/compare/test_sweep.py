@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.origins import settings_told
 from peripatos.scenarios.compare.plan import COLD, RESULT_SEEDS, ComparisonJob, plan
 from peripatos.scenarios.compare.search_space import Range, read_search
-from peripatos.scenarios.compare.sweep import report_sweep, sweep, tables
+from peripatos.scenarios.compare.sweep import cost_sentence, report_sweep, sweep, tables
 from peripatos.scenarios.compare.trials import SweepBudget, Trial, plan_trials
 from peripatos.scenarios.config.loading import check_scenario, dump_data, load_scenario
 from peripatos.scenarios.config.yaml_text import Source
@@ -236,7 +237,7 @@ def test_the_highest_mean_over_seeds_is_chosen_and_the_first_of_equals(tmp_path:
     found = reported(tmp_path, {"ppo": [[1, 9], [7, 5], [4, 8]], "grpo": [[30, None], [2, 4], [1, 1]]})
     assert [(row["method"], row["trial"], row["score"]) for row in found["chosen"]] == [("ppo", 2, 6), ("grpo", 2, 3)]
     assert [row["score"] for row in found["trials"]] == [5, 6, 6, None, 3, 1]
-    assert found["costs"] == {"runs": 11, "updates": 0, "env_steps": 11 * 64, "action_units": 0, "wall_s": 16.5}
+    assert found["costs"] == {"runs": 12, "updates": 0, "env_steps": 11 * 64, "action_units": 0, "wall_s": 16.5}
     assert found["failures"] == ["FAILED tiny grpo trial 1 seed 1001: it broke"]
     assert json.loads((tmp_path / "out" / "sweep.json").read_text()) == found
     with (tmp_path / "out" / "trials.csv").open() as file:
@@ -368,6 +369,22 @@ def test_trials_that_spent_unequally_are_marked(tmp_path: Path) -> None:
     found = report_sweep(runs, file, LONGER, SweepBudget(2), tmp_path / "out")
     assert "tiny: trials of ppo are not equal" in found["sentences"][1]
     assert "different amounts of env_steps" in found["sentences"][1]
+
+
+def test_what_a_failed_trial_took_is_part_of_the_cost(tmp_path: Path) -> None:
+    runs = fake(tmp_path, {"ppo": [[1, 2], [3, None], [None, None]]})
+    taken = {"env_steps": 48, "action_units": 50, "updates": 1, "wall_s": 0.5}
+    runs = [(trial, replace(one, summary=taken) if one.failure else one) for trial, one in runs]
+    runs[-1] = runs[-1][0], replace(runs[-1][1], summary={})  # it never began
+    (tmp_path / "out").mkdir()
+    file = ComparisonFile(methods=["ppo"], scenarios={str(tmp_path / "tiny.yaml"): {}}, search={})
+    found = report_sweep(runs, file, LONGER, SweepBudget(3, 2), tmp_path / "out")
+    assert [row["costs"]["env_steps"] for row in found["trials"]] == [128, 64 + 48, 48]
+    assert [row["world steps"] for row in tables(found)["trials"]] == ["128", "112", "48"]
+    whole = {"runs": 6, "updates": 2, "env_steps": 3 * 64 + 2 * 48, "action_units": 100, "wall_s": 5.5}
+    assert found["costs"] == whole
+    assert json.loads((tmp_path / "out" / "sweep.json").read_text())["costs"] == whole
+    assert cost_sentence(found) == "Cost: 6 runs (3 failed), 288 world steps, 6 s of runs."
 
 
 def test_no_setting_is_run_twice(tmp_path: Path) -> None:
