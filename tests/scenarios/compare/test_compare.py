@@ -319,6 +319,17 @@ def test_a_scenario_named_twice_runs_once_and_a_method_twice_is_refused(
         plan([path, str(other)], ["ppo"], 1, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["runs.csv", "sweep.json", "Curves.PNG", "chosen.yaml", "tiny.svg"])
+def test_a_scenario_named_as_a_file_of_the_comparison_is_refused_before_anything_runs(
+    tmp_path: Path, name: str
+) -> None:
+    path = str(write_scenario(tmp_path, TINY.replace("name: tiny", f"name: {name}")))
+    with pytest.raises(UserError, match=f"name is '{name}', as a comparison calls files that it writes"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+    fine = str(write_scenario(tmp_path, TINY.replace("name: tiny", "name: tiny 2.5+x")))
+    assert plan([fine], ["ppo"], 1, tmp_path / "out")
+
+
 def test_a_scenario_whose_own_method_is_compared_is_checked_as_well(tmp_path: Path) -> None:
     path = str(write_scenario(tmp_path, TINY.replace("CartPole-v1", "CartPol-v1")))
     with pytest.raises(UserError, match=r"line 2, column \d+: unknown world 'CartPol-v1'"):
