@@ -25,6 +25,7 @@ from ..config.mistakes import WrongPart, at, placed
 from ..config.schema import Sampling, Scenario, Stage
 from ..run.episode_statistics import check_goals
 from ..trackers import check_trackers
+from .batch_parts import check_company, check_minibatches
 from .curricula import check_curriculum
 from .engines import check_engine
 from .learners import completed
@@ -43,7 +44,6 @@ from .no_effect import (
     check_budget,
     check_first,
     check_goals_in_world,
-    check_minibatches,
     check_revisions,
     check_room,
     check_variants,
@@ -126,6 +126,7 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         check_budget(scenario, number, worlds.first.facts, source)
         check_memory(scenario, number, row, worlds.first.facts)
         check_minibatches(scenario, number, row, worlds.first.facts)
+        check_company(scenario, number, row, worlds)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)

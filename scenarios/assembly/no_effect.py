@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...agents.control.whole_episodes import EVALUATED_AT_ONCE
-from ...algorithms.methods import METHODS, Method
+from ...algorithms.methods import METHODS
 from ...envs.errors import UserError, unknown
 from ...envs.quantities import shown
 from ...envs.world_source import WorldFacts
@@ -113,26 +113,6 @@ def check_first(scenario: Scenario, episodes: int, source: Source | None) -> Non
         ("evaluation", "first"),
         f"evaluation.first is {first}, and a validation has {episodes} episode{'s' * (episodes > 1)}, so that none "
         f"would follow; {allowed}",
-    )
-
-
-def check_minibatches(scenario: Scenario, number: int, row: Method, facts: WorldFacts) -> None:
-    """WrongPart for more minibatches than a batch can have parts, so that some steps would never have a row."""
-    stage = scenario.stages[number]
-    assert stage.collect is not None, "the schema asks for it"
-    if scenario.worlds or row.update.minibatch_units is not None:
-        return
-    episodes, horizon = stage.collect.groups * stage.collect.group_size, stage.collect.horizon
-    longest = horizon if row.needs_critic and facts.kind == "control" else facts.longest_episode
-    reads_text = stage.demonstrations is not None and stage.demonstrations.text is not None and row.source != "own"
-    longest = 1 if reads_text else longest  # a group is a window
-    if longest is None or row.update.minibatches <= episodes * longest:
-        return
-    parts = "windows" if reads_text else "units" if facts.kind == "control" else "replies"
-    raise WrongPart(
-        ("stages", number, "overrides", "update", "minibatches"),
-        f"stage {stage.name!r}: update.minibatches is {row.update.minibatches}, and a batch has at most "
-        f"{episodes * longest} {parts}, so that some steps would never have one; allowed are 1 to {episodes * longest}",
     )
 
 

@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 from ...envs.errors import UserError
 from ..assembly.rehearsal import tells_success
+from ..assembly.settings import learns_from_shown
 from ..assembly.worlds import WorldSources
 from ..config.schema import Scenario, Stage
 
 SPENT = {  # limits of a budget that runs may overshoot by their last update, and what to do where they did unequally
+    "epochs": "by the size of their updates they went through different numbers of tasks; collect less in each",
     "env_steps": "by the size of their updates they spent different amounts of env_steps; collect less in each",
     "action_units": "by the size of their updates they spent different amounts of action_units; collect less in each",
     "seconds": "by the length of their updates they spent different amounts of seconds; do less in each, or give more",
@@ -64,12 +66,13 @@ def refuse_unequal(
         )
 
 
-def refuse_unequal_updates(base: Stage, changed: Stage, whose: str) -> None:
-    """UserError where the budget counts updates, and a trial of `whose` search collects another amount in each."""
-    if base.budget is not None and "updates" in base.budget.limits() and _amount(base) != _amount(changed):
+def refuse_unequal_amounts(base: Stage, changed: Stage, whose: str) -> None:
+    """UserError where the budget counts updates or epochs, and a trial of `whose` search collects another amount in
+    each."""
+    if (counted := _counted_unequally(base, changed)) is not None:
         raise UserError(
-            f"the search for {whose} changes how much an update collects, and the budget counts updates, so that one "
-            "trial has more than another; give the budget in env_steps"
+            f"the search for {whose} changes how much an {counted} collects, and the budget counts {counted}s, so that "
+            "one trial has more than another; give the budget in env_steps"
         )
 
 
@@ -109,19 +112,22 @@ def refuse_edited(run: Path, sessions: Sequence[Mapping[str, Any]], now: Mapping
 def unfair(one: Ran, other: Ran) -> str | None:
     """Why two methods that read the same budgets did not have them, or not the same test; None if they had both.
 
-    Updates, whatever limits stand beside them, count equal amounts only where both collect as much in each; steps,
-    units and seconds only where the last update, which a budget pays for as a whole, is small beside it in every pair
-    of runs.
+    Updates and epochs, whatever limits stand beside them, count equal amounts only where both collect as much in each,
+    and spend as much where groups are sampled again; steps, units, seconds and tasks only where the last update, which
+    a budget pays for as a whole, is small beside it in every pair of runs.
     """
     assert one.stage.budget is not None, "it learns"
     limits = one.stage.budget.limits()
-    if "updates" in limits and _amount(one.stage) != _amount(other.stage):
-        return "the budget counts updates, and they collect different amounts in each; give it in env_steps"
+    if (counted := _counted_unequally(one.stage, other.stage)) is not None:
+        return f"the budget counts {counted}s, and they collect different amounts in each; give it in env_steps"
     for name, why in SPENT.items():
-        if name in limits and any(
-            abs(mine - theirs) > SLACK * max(mine, theirs) for mine, theirs in one.both(other, name)
-        ):
+        if name in limits and one.differs(other, name):
             return why
+    if _refills(one.stage) and {"updates", "epochs"} & limits.keys() and one.differs(other, "env_steps"):
+        return (
+            "by what was sampled again (collect.refill) they spent different amounts of env_steps; give the budget in "
+            "env_steps"
+        )
     if len({*one.scored(), *other.scored()}) > 1:
         return "their tests are scored on different numbers of tasks"
     return None
@@ -134,10 +140,22 @@ class Ran:
     stage: Stage
     summaries: Mapping[int, Mapping[str, Any]]
 
-    def both(self, other: Ran, name: str) -> list[tuple[float, float]]:
-        """A counter of the runs that the two have with the same seed."""
+    def differs(self, other: Ran, name: str) -> bool:
+        """Whether two runs with the same seed spent different amounts of what a budget limits."""
         seeds = self.summaries.keys() & other.summaries.keys()
-        return [(_spent(self.summaries[seed], name), _spent(other.summaries[seed], name)) for seed in seeds]
+        pairs = [(self._spent(seed, name), other._spent(seed, name)) for seed in seeds]
+        return any(abs(mine - theirs) > SLACK * max(mine, theirs) for mine, theirs in pairs)
+
+    def _spent(self, seed: int, name: str) -> float:
+        """Of a run; seconds are those of the stage, else of the whole run, and epochs the groups that it asked for."""
+        summary = self.summaries[seed]
+        if name == "epochs":
+            assert self.stage.collect is not None, "it learns"
+            return float(summary.get("updates", 0) * self.stage.collect.groups)
+        if name != "seconds":
+            return float(summary.get(name, 0))
+        seconds = summary["stages"][0].get("seconds")
+        return float(summary["wall_s"] if seconds is None else seconds)
 
     def scored(self) -> set[int]:
         """On how many tasks of the test the runs are scored."""
@@ -145,18 +163,30 @@ class Ran:
         return {int(test.get("episodes") or 0) - sum(int(test.get(name) or 0) for name in LOST) for test in tests}
 
 
-def _spent(summary: Mapping[str, Any], name: str) -> float:
-    """A counter of a run; seconds are those of the stage, else of the whole run."""
-    if name != "seconds":
-        return float(summary.get(name, 0))
-    seconds = summary["stages"][0].get("seconds")
-    return float(summary["wall_s"] if seconds is None else seconds)
+def _counted_unequally(one: Stage, other: Stage) -> Literal["update", "epoch"] | None:
+    """Which limit of their budget counts what is not of one size in two stages."""
+    limits = {} if one.budget is None else one.budget.limits()
+    if "updates" in limits and _in_an_update(one) != _in_an_update(other):
+        return "update"
+    return "epoch" if "epochs" in limits and _in_an_epoch(one) != _in_an_epoch(other) else None
 
 
-def _amount(stage: Stage) -> tuple[int, int | None] | None:
-    """Episodes or rows of an update, and the steps of a row."""
+def _in_an_update(stage: Stage) -> tuple[int, int | None, int] | None:
+    """Episodes or rows of an update, the steps of a row, and how often what is not taken is sampled again."""
     collect = stage.collect
-    return None if collect is None else (collect.groups * collect.group_size, collect.horizon)
+    return None if collect is None else (collect.groups * collect.group_size, collect.horizon, collect.refill)
+
+
+def _in_an_epoch(stage: Stage) -> tuple[int, int, object] | None:
+    """Episodes of a task, how often what is not taken is sampled again, and whose tasks they are, where they are not
+    the world's."""
+    shown = stage.demonstrations if learns_from_shown(stage) else None
+    written = None if shown is None or shown.written is None else (shown.written, getattr(shown, shown.written))
+    return None if stage.collect is None else (stage.collect.group_size, stage.collect.refill, written)
+
+
+def _refills(stage: Stage) -> bool:
+    return stage.collect is not None and stage.collect.refill > 0
 
 
 def _tasks(scenario: Scenario) -> tuple[object, ...]:

@@ -37,6 +37,7 @@ from .idle import refuse_idle, refuse_idle_variants, refuse_overridden
 from .reads import who_reads
 
 MOST_TOLD = 5  # settings
+WRITTEN = (".csv", ".json", ".png", ".svg", ".yaml")  # ends of the names of a comparison's and a sweep's own files
 RESULT_SEEDS = 1000  # seeds below are for comparisons, those from here on for the sweeps that choose their settings
 
 
@@ -117,6 +118,11 @@ def open_scenarios(
             refuse_points(scenario, sources)
         if scenario.name in known:
             raise UserError(f"two of the scenarios are called {scenario.name!r}; each needs a name of its own")
+        if Path(scenario.name).suffix.lower() in WRITTEN:
+            raise UserError(
+                f"{scenario_name}: name is {scenario.name!r}, as a comparison calls files that it writes beside the "
+                f"folders of scenarios; give a name that does not end in {Path(scenario.name).suffix}"
+            )
         known.add(scenario.name)
         first = replaced_stage(scenario)
         refuse_idle(scenario, source, first, rows)

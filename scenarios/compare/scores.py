@@ -115,7 +115,7 @@ def row(scenario: str, method: str, group: Sequence[JobResult]) -> dict[str, Any
 
 
 def cost(outcome: JobResult) -> dict[str, float]:
-    """What a run that is done has taken, its cold start apart."""
+    """What a run has taken, as far as it came, its cold start apart."""
     found = {name: float(outcome.summary[name]) for name in (*COUNTERS, "wall_s") if name in outcome.summary}
     peak = read_peak(outcome.job.path)
     return found | ({} if peak is None else {"peak_mib": peak})

@@ -90,7 +90,6 @@ def report_sweep(
     come_from = {trial.task: f"{day}, {budget.told(trial.learns)}" for trial, _ in runs}
     chosen = [{**row, FROM: come_from[row["scenario"]]} for row in _chosen(rows)]
     write_text(out / CHOSEN, _as_comparison(file, sets, chosen, f"With the settings of a {day}."))
-    costs = [cost(one) for one in everything if one.failure is None]
     found = {
         "budget": {"trials": budget.trials, "seeds": list(budget.run_seeds), "seed": budget.seed},
         "space": _spaces(runs),
@@ -99,7 +98,7 @@ def report_sweep(
         "sentences": [_sentence(row, rows, budget) for row in _each_method(rows)]
         + _unequal(runs)
         + scores_told(grouped(outcomes)),
-        "costs": {"runs": len(costs), **{n: sum(c.get(n, 0.0) for c in costs) for n in (*COUNTERS, "wall_s")}},
+        "costs": {"runs": sum(bool(one.summary or one.failure) for one in everything), **_costs(everything)},
         "failures": [f"FAILED {one.job}: {one.failure}" for one in outcomes if one.failure],
         "files": [str(out / name) for name in ("trials.csv", "costs.csv", "sweep.json", CHOSEN)],
     }
@@ -118,7 +117,8 @@ def _number(outcome: JobResult) -> int | str:
 
 
 def _trial_rows(runs: Sequence[tuple[Trial, JobResult]]) -> list[Row]:
-    """A row for each trial: the mean score over its seeds, None where one has none, and what its runs have cost."""
+    """A row for each trial: the mean score over its seeds, None where one has none, and what its runs have cost, those
+    that failed as well."""
     groups: dict[tuple[str, str, int], list[tuple[Trial, JobResult]]] = {}
     for trial, outcome in runs:
         groups.setdefault((trial.task, trial.method, trial.number), []).append((trial, outcome))
@@ -127,7 +127,6 @@ def _trial_rows(runs: Sequence[tuple[Trial, JobResult]]) -> list[Row]:
         outcomes = [outcome for _, outcome in group]
         scores = [final_score(outcome) for outcome in outcomes]
         known = [value for value in scores if value is not None]
-        costs = [cost(outcome) for outcome in outcomes if outcome.failure is None]
         rows.append(
             {
                 "scenario": task,
@@ -138,10 +137,16 @@ def _trial_rows(runs: Sequence[tuple[Trial, JobResult]]) -> list[Row]:
                 "scores": scores,
                 "score": fmean(known) if len(known) == len(scores) else None,
                 "failed": sum(outcome.failure is not None for outcome in outcomes),
-                "costs": {name: sum(one.get(name, 0.0) for one in costs) for name in (*COUNTERS, "wall_s")},
+                "costs": _costs(outcomes),
             }
         )
     return rows
+
+
+def _costs(outcomes: Sequence[JobResult]) -> dict[str, float]:
+    """What runs have cost together, as far as each came."""
+    each = [cost(outcome) for outcome in outcomes]
+    return {name: sum(one.get(name, 0.0) for one in each) for name in (*COUNTERS, "wall_s")}
 
 
 def _each_method(rows: Sequence[Row]) -> list[Row]:
@@ -217,6 +222,8 @@ def cost_sentence(found: Mapping[str, Any]) -> str:
     """What all of it has taken."""
     costs = found["costs"]
     runs = f"{costs['runs']} run{'' if costs['runs'] == 1 else 's'}"
+    failed = sum(row["failed"] for row in found["trials"])
+    runs += f" ({failed} failed)" if failed else ""
     return f"Cost: {runs}, {costs['env_steps']:,.0f} world steps, {costs['wall_s']:,.0f} s of runs."
 
 

@@ -15,7 +15,7 @@ from ...envs.errors import UserError
 from ..config.loading import as_given, open_scenario
 from ..config.schema import Stage
 from .contenders import Contender, Contenders, as_contenders
-from .fairness import refuse_unequal, refuse_unequal_updates, refuse_validation, spelled_limits
+from .fairness import refuse_unequal, refuse_unequal_amounts, refuse_validation, spelled_limits
 from .idle import refuse_searched
 from .plan import RESULT_SEEDS, ComparisonJob, check_existing, job_of, open_scenarios, with_method
 from .quasi_random import different, draw
@@ -97,7 +97,7 @@ def plan_trials(
                 refuse_searched(sets, base, space, method)
             for changed in probed(space, base, whose):
                 refuse_unequal(scenario, changed, first, method, "search")
-                refuse_unequal_updates(base.stages[first], changed.stages[first], whose)
+                refuse_unequal_amounts(base.stages[first], changed.stages[first], whose)
             if (most := different(space)) < budget.trials:
                 raise UserError(
                     f"{budget.trials} trials of {whose}, and there are only {most} different settings to try: give "

@@ -113,7 +113,9 @@ def _sentence(error: ErrorDetails, path: Place, data: Mapping[str, Any]) -> str:
         case "union_tag_not_found":
             return _without_kind(error, key)
         case "string_pattern_mismatch":
-            rule = "a name has letters, digits, - and _, and no path in it; at most 100 characters"
+            signs = {" ": "spaces, ", ".": "., ", "+": "+, "}
+            more = "".join(word for sign, word in signs.items() if sign in str(context["pattern"]).split("]")[0])
+            rule = f"a name has letters, digits, {more}- and _, and no path in it; at most 100 characters"
             return f"{key} is {shown(error['input'])}; {rule}"
         case "dict_type" | "model_type" | "model_attributes_type":
             return f"{key} {said}{example_of(error['loc'], error['input'])}"

@@ -25,7 +25,7 @@ from .ahead import make_ahead
 from .checkpoint import read_actor_state
 from .curriculum import make_curriculum
 from .gate import gated, taken_share
-from .refill import collected
+from .refill import FAR, Behind, More, collected
 
 
 class Collecting:
@@ -37,6 +37,7 @@ class Collecting:
         self._scenario, self._pool, self._seed, self._held = scenario, pool, seed, ExitStack()
         self._stage = scenario.stages[index]
         self._curriculum = make_curriculum(scenario, index, sources, seed)
+        self._tasks = sources.first.facts.tasks.get("train") or 1
         self._ahead = make_ahead(scenario, index, pool, policy, self._groups, seed)
 
     def __enter__(self) -> Self:
@@ -58,7 +59,8 @@ class Collecting:
         if self._ahead is not None:
             return gated(self._ahead.take(batch), self._collect.gate)
         flat = stage_method(self._stage).update.flat_groups == "leave_out"
-        return collected(self._pool, self._collect, self._groups, seed=self._seed, version=batch, leave_out_flat=flat)
+        groups, more = self._groups(batch), self._more(batch)
+        return collected(self._pool, self._collect, groups, more, seed=self._seed, version=batch, leave_out_flat=flat)
 
     def learned(self, collection: Collection) -> dict[str, float]:
         """The next version has learned from `collection`. Gives what a row says of which groups come and are taken."""
@@ -103,3 +105,9 @@ class Collecting:
         if self._curriculum is not None:
             return self._curriculum.groups(batch)
         return batch_groups(self._scenario, self._collect, batch, segments=self._pool.segments)
+
+    def _more(self, batch: int) -> More:
+        """Those of the refills of a batch: as the curriculum draws them, or those behind it."""
+        if (curriculum := self._curriculum) is not None:
+            return lambda k, taken: curriculum.groups(batch + k * FAR)[: self._collect.groups - len(taken)]
+        return Behind(self._collect, self._tasks, batch)

@@ -46,6 +46,17 @@ def _more_advantage(facts: Facts) -> str:
     return f"raise {facts.key('collect.group_size')}"
 
 
+def _why_weightless(row: Row, facts: Facts) -> str:
+    """Why nothing is left of advantages, and what to change."""
+    method = facts.method
+    if method.credit.whiten == "minibatch" and not method.needs_critic:
+        change = "lower {}minibatches" if method.update.minibatch_units is None else "raise {}minibatch_units"
+        why = "all of a minibatch had one advantage, of which whitening (credit.whiten) leaves nothing"
+        return f"{why}; {change.format(facts.key('overrides.update.'))}"
+    why = "clips, trust regions or corrections leave nothing to learn from"
+    return f"{why}; {facts.lr(row)}, or widen {facts.key('overrides.weighting')}"
+
+
 def _clipped(row: Row, facts: Facts) -> float:
     """The gradient's norm, as the optimiser gets it."""
     return min(number(row, "gradient/norm"), facts.settings.max_grad_norm)
@@ -76,8 +87,7 @@ SIGNS = (
         "weights_zero",
         lambda row, facts: number(row, "policy/weighted") == 0.0 and _still_to_learn_from(row, facts),
         lambda row, facts: (
-            "every weight of 5 updates was 0, although advantages were not: clips, trust regions or corrections leave "
-            f"nothing to learn from; {facts.lr(row)}, or widen {facts.key('overrides.weighting')}"
+            f"every weight of 5 updates was 0, although advantages were not: {_why_weightless(row, facts)}"
         ),
     ),
     Sign(

@@ -228,6 +228,13 @@ def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) 
     assert "the budget counts updates, and they collect different amounts" in said(beside, {})
     steps = {"budget": Budget(env_steps=10), "collect": episodes}
     assert "grpo beats ppo" in said(steps, {"env_steps": 11})
+    epochs = Budget(epochs=2)
+    of_one, of_many = Collect(groups=8), Collect(groups=8, group_size=16)
+    assert "grpo beats ppo" in said({"budget": epochs}, {"updates": 0})
+    assert "the budget counts epochs, and they collect different" in said({"budget": epochs, "collect": of_many}, {})
+    both = {"budget": Budget(epochs=2, env_steps=10), "collect": of_many}
+    assert "the budget counts epochs, and they collect different" in said(both, {})
+    assert "went through different numbers of tasks" in said({"budget": epochs, "collect": of_one}, {"updates": 7})
     assert "they spent different amounts of env_steps" in said(steps, {"env_steps": 12})
     clock = {"budget": Budget(seconds=1), "collect": episodes}
     assert "grpo beats ppo" in said(clock, {"wall_s": 1.6})
@@ -236,6 +243,28 @@ def test_methods_that_spent_or_were_tested_unequally_are_marked(tmp_path: Path) 
     assert "they spent different amounts of seconds" in said(clock, learned)
     assert "grpo beats ppo" in said({}, {"wall_s": 9.0})  # no limit
     assert "different numbers of tasks" in said({}, {"after": {"episodes": 3, "failed": 1}})
+
+
+@pytest.mark.parametrize("budget", [{"updates": 3}, {"epochs": 1}])
+def test_groups_that_are_sampled_again_make_more_of_an_update(tmp_path: Path, budget: dict[str, float]) -> None:
+    def said(refills: tuple[int, int], spent: tuple[int, int], limits: dict[str, float] = budget) -> str:
+        stage = load_scenario(str(write_scenario(tmp_path))).stages[0]
+        runs = []
+        for place, name in enumerate(("grpo", "dapo")):
+            collect = Collect(groups=8, group_size=4, refill=refills[place])
+            of = {"stages": [stage.model_copy(update={"budget": Budget(**limits), "collect": collect})]}
+            scores = (1.0 + seed + place * (90 + seed) for seed in range(3))
+            runs += [
+                outcome(tmp_path, name, seed, score, scenario=of, env_steps=spent[place], updates=3)
+                for seed, score in enumerate(scores)
+            ]
+        return report(runs, tmp_path)["conclusions"][0]
+
+    assert "dapo beats grpo" in said((0, 0), (96, 96))
+    assert "they collect different amounts in each; give it in env_steps" in said((0, 8), (96, 184))
+    assert "dapo beats grpo" in said((8, 8), (184, 180))
+    assert "(collect.refill) they spent different amounts of env_steps" in said((8, 8), (96, 184))
+    assert "dapo beats grpo" in said((0, 8), (184, 190), {"env_steps": 180})
 
 
 def test_what_was_spent_is_compared_seed_by_seed(tmp_path: Path) -> None:
@@ -288,6 +317,17 @@ def test_a_scenario_named_twice_runs_once_and_a_method_twice_is_refused(
     (other := tmp_path / "other.yaml").write_text(TINY)
     with pytest.raises(UserError, match="two of the scenarios are called 'tiny'"):
         plan([path, str(other)], ["ppo"], 1, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "sweep.json", "Curves.PNG", "chosen.yaml", "tiny.svg"])
+def test_a_scenario_named_as_a_file_of_the_comparison_is_refused_before_anything_runs(
+    tmp_path: Path, name: str
+) -> None:
+    path = str(write_scenario(tmp_path, TINY.replace("name: tiny", f"name: {name}")))
+    with pytest.raises(UserError, match=f"name is '{name}', as a comparison calls files that it writes"):
+        plan([path], ["ppo"], 1, tmp_path / "out")
+    fine = str(write_scenario(tmp_path, TINY.replace("name: tiny", "name: tiny 2.5+x")))
+    assert plan([fine], ["ppo"], 1, tmp_path / "out")
 
 
 def test_a_scenario_whose_own_method_is_compared_is_checked_as_well(tmp_path: Path) -> None:

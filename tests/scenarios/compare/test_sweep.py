@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from peripatos.scenarios.compare.jobs import JobResult
 from peripatos.scenarios.compare.origins import settings_told
 from peripatos.scenarios.compare.plan import COLD, RESULT_SEEDS, ComparisonJob, plan
 from peripatos.scenarios.compare.search_space import Range, read_search
-from peripatos.scenarios.compare.sweep import report_sweep, sweep, tables
+from peripatos.scenarios.compare.sweep import cost_sentence, report_sweep, sweep, tables
 from peripatos.scenarios.compare.trials import SweepBudget, Trial, plan_trials
 from peripatos.scenarios.config.loading import check_scenario, dump_data, load_scenario
 from peripatos.scenarios.config.yaml_text import Source
@@ -236,7 +237,7 @@ def test_the_highest_mean_over_seeds_is_chosen_and_the_first_of_equals(tmp_path:
     found = reported(tmp_path, {"ppo": [[1, 9], [7, 5], [4, 8]], "grpo": [[30, None], [2, 4], [1, 1]]})
     assert [(row["method"], row["trial"], row["score"]) for row in found["chosen"]] == [("ppo", 2, 6), ("grpo", 2, 3)]
     assert [row["score"] for row in found["trials"]] == [5, 6, 6, None, 3, 1]
-    assert found["costs"] == {"runs": 11, "updates": 0, "env_steps": 11 * 64, "action_units": 0, "wall_s": 16.5}
+    assert found["costs"] == {"runs": 12, "updates": 0, "env_steps": 11 * 64, "action_units": 0, "wall_s": 16.5}
     assert found["failures"] == ["FAILED tiny grpo trial 1 seed 1001: it broke"]
     assert json.loads((tmp_path / "out" / "sweep.json").read_text()) == found
     with (tmp_path / "out" / "trials.csv").open() as file:
@@ -325,6 +326,41 @@ def test_trials_that_would_have_unequal_budgets_are_refused(tmp_path: Path) -> N
         plan_trials([path], ["ppo"], search, SweepBudget(trials=2), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("budget", "method", "key", "values", "counted"),
+    [
+        ("epochs: 2", "grpo", "collect.group_size", [2, 16], "epoch"),
+        ("{epochs: 2, env_steps: 900}", "grpo", "collect.group_size", [2, 16], "epoch"),
+        ("epochs: 2", "dapo", "collect.refill", [0, 8], "epoch"),
+        ("updates: 2", "dapo", "collect.refill", [0, 8], "update"),
+        ("updates: 2", "grpo", "collect.group_size", [2, 16], "update"),
+        ("epochs: 2", "grpo", "collect.groups", [2, 3], None),
+        ("env_steps: 99", "dapo", "collect.refill", [0, 8], None),
+        ("updates: 2", "grpo", "collect.tile", [1, 2], None),
+    ],
+)
+def test_trials_of_a_list_of_tasks_collect_as_much_in_each_pass(
+    tmp_path: Path, budget: str, method: str, key: str, values: list[int], counted: str | None
+) -> None:
+    tasks = [json.dumps({"question": f"{n} + 1", "answer": str(n + 1)}) for n in range(20)]
+    (tmp_path / "sums.jsonl").write_text("\n".join(tasks))
+    options = f"{{tasks: {tmp_path / 'sums.jsonl'}, prompt: '{{question}} =', grader: number}}"
+    text = (
+        f"name: sums\nworld: {{id: peripatos/Tasks-v0, options: {options}}}\n"
+        "agent: {kind: tiny_llama, hidden: 8, layers: 1}\nsampling: {max_tokens: 2}\n"
+        "evaluation: {every: null, episodes: all}\nstages:\n"
+        f"  - {{name: learn, method: {method}, collect: {{groups: 2, group_size: 4}}, "
+        f"budget: {budget if budget.startswith('{') else f'{{{budget}}}'}}}\n"
+    )
+    search = read_search({key: {"choice": values}})
+    path = str(write_scenario(tmp_path, text))
+    if counted is None:
+        assert plan_trials([path], [method], search, SweepBudget(trials=2), tmp_path / "out")
+    else:
+        with pytest.raises(UserError, match=f"how much an {counted} collects, and the budget counts {counted}s"):
+            plan_trials([path], [method], search, SweepBudget(trials=2), tmp_path / "out")
+
+
 def test_trials_that_spent_unequally_are_marked(tmp_path: Path) -> None:
     runs = fake(tmp_path, {"ppo": [[1], [2]]})
     runs[1][1].summary["env_steps"] = 640
@@ -333,6 +369,22 @@ def test_trials_that_spent_unequally_are_marked(tmp_path: Path) -> None:
     found = report_sweep(runs, file, LONGER, SweepBudget(2), tmp_path / "out")
     assert "tiny: trials of ppo are not equal" in found["sentences"][1]
     assert "different amounts of env_steps" in found["sentences"][1]
+
+
+def test_what_a_failed_trial_took_is_part_of_the_cost(tmp_path: Path) -> None:
+    runs = fake(tmp_path, {"ppo": [[1, 2], [3, None], [None, None]]})
+    taken = {"env_steps": 48, "action_units": 50, "updates": 1, "wall_s": 0.5}
+    runs = [(trial, replace(one, summary=taken) if one.failure else one) for trial, one in runs]
+    runs[-1] = runs[-1][0], replace(runs[-1][1], summary={})  # it never began
+    (tmp_path / "out").mkdir()
+    file = ComparisonFile(methods=["ppo"], scenarios={str(tmp_path / "tiny.yaml"): {}}, search={})
+    found = report_sweep(runs, file, LONGER, SweepBudget(3, 2), tmp_path / "out")
+    assert [row["costs"]["env_steps"] for row in found["trials"]] == [128, 64 + 48, 48]
+    assert [row["world steps"] for row in tables(found)["trials"]] == ["128", "112", "48"]
+    whole = {"runs": 6, "updates": 2, "env_steps": 3 * 64 + 2 * 48, "action_units": 100, "wall_s": 5.5}
+    assert found["costs"] == whole
+    assert json.loads((tmp_path / "out" / "sweep.json").read_text())["costs"] == whole
+    assert cost_sentence(found) == "Cost: 6 runs (3 failed), 288 world steps, 6 s of runs."
 
 
 def test_no_setting_is_run_twice(tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def test_a_batch_of_which_no_group_is_taken_is_blamed_on_what_keeps_them_out(
     assert not_said not in words
 
 
+@pytest.mark.parametrize(
+    ("update", "key"), [({"minibatch_units": 1}, "raise stages.learn.overrides.update.minibatch_units"), ({}, "lower ")]
+)
+def test_minibatches_that_whitening_leaves_nothing_of_are_blamed_on_it(update: dict[str, int], key: str) -> None:
+    row = method("reinforce", {"credit": {"whiten": "minibatch"}, "update": update})
+    found = watch({**WELL, "policy/weighted": 0.0}, Facts("learn", row, SETTINGS, WELL))
+    (text,) = [text for one in found for text in one.values()]
+    assert key in text
+    assert "credit.whiten" in text
+
+
 def watch(row: dict[str, float], facts: Facts, updates: int = 30) -> list[dict[str, str]]:
     """What is said at each of so many equal rows."""
     streaks: dict[str, int] = {}

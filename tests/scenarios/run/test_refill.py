@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from small_worlds import BANDIT, Table, play
 from peripatos.algorithms.flat_groups import flat_groups
 from peripatos.envs.vocabulary import Collection
 from peripatos.scenarios.config.collect import Collect
-from peripatos.scenarios.run.refill import collected
+from peripatos.scenarios.run.refill import FAR, Behind, collected
 
 LAKE = """\
 name: lake
@@ -32,62 +32,126 @@ stages:
     budget: {updates: 3}
 """
 
+SUMS = """\
+name: sums
+world:
+  id: peripatos/Tasks-v0
+  options: {tasks: sums.jsonl, prompt: "{question} =", grader: number}
+agent: {kind: tiny_llama, hidden: 16, layers: 1}
+sampling: {max_tokens: 1}
+evaluation: {every: null, episodes: all}
+log: {episodes: 100}
+stages:
+  - name: learn
+    method: grpo
+    collect: {groups: 4, group_size: 2, gate: [0.9, 1], refill: 1}
+    budget: {updates: 2}
+"""
+
 
 class Bandits:
-    """A pool whose every episode is one pull of a three-armed bandit; it remembers what it was asked for."""
+    """A pool whose every episode is one pull of a three-armed bandit; it remembers what it was asked for. Groups of
+    a number that is `flat` earn nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, flat: Callable[[int], bool] = lambda group: False) -> None:
         self.asked: list[list[int]] = []
+        self._flat = flat
 
     def submit(self, groups: Sequence[int], group_size: int, *, seed: int, version: int) -> Future[Collection]:
         self.asked.append(list(groups))
         draw = torch.Generator().manual_seed(seed + len(self.asked))
         batch = play(Table(), [BANDIT] * len(groups), group_size, draw, version)
         number = torch.tensor(groups).repeat_interleave(group_size)
+        paid_B = torch.tensor([not self._flat(group) for group in groups]).repeat_interleave(group_size)
+        batch = replace(batch, reward_B_T=batch.reward_B_T * paid_B[:, None])
         batch = replace(batch, group_B=number, episode_B=number * 2**20 + torch.arange(len(number)) % group_size)
         answer: Future[Collection] = Future()
         answer.set_result(Collection(batch, (), len(number), len(number)))
         return answer
 
 
-def groups_of(batch: int, count: int = 6) -> list[int]:
-    return list(range(batch * count, (batch + 1) * count))
+def collect_from(pool: Bandits, collect: Collect, *, seed: int = 0, version: int = 0, tasks: int = 1) -> Collection:
+    groups = range(version * collect.groups, (version + 1) * collect.groups)
+    more = Behind(collect, tasks, version)
+    return collected(pool, collect, groups, more, seed=seed, version=version, leave_out_flat=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_batch_ends_with_as_many_groups_as_were_asked_for_all_of_which_differ(seed: int) -> None:
     pool = Bandits()
-    got = collected(
-        pool, Collect(groups=6, group_size=3, refill=30), groups_of, seed=100 * seed, version=4, leave_out_flat=True
-    )  # type: ignore[arg-type]
+    got = collect_from(pool, Collect(groups=6, group_size=3, refill=30), seed=100 * seed, version=4)
     assert got.batch is not None
     assert len(torch.unique(got.batch.group_B)) == 6
     assert not flat_groups(got.batch).any()
     asked = [group for part in pool.asked for group in part]
     assert len(set(asked)) == len(asked), "no group is asked for twice"
-    assert pool.asked[0] == groups_of(4)
-    assert all(group >= 6 * 2**20 for part in pool.asked[1:] for group in part), "later updates keep theirs"
+    assert pool.asked[0] == [24, 25, 26, 27, 28, 29]
+    assert all(group >= 6 * FAR for part in pool.asked[1:] for group in part), "later updates keep theirs"
     assert got.env_steps == 3 * len(asked), "what was flat was played all the same"
+
+
+@pytest.mark.parametrize("tasks", [6, 7, 8, 9, 12, 16, 31, 32, 100])
+@pytest.mark.parametrize("version", [0, 1, 5])
+def test_a_refill_goes_on_in_the_order_of_tasks_and_takes_none_twice(tasks: int, version: int) -> None:
+    known = {(version * 6 + place) % tasks for place in (0, 2, 3)}  # tasks that are learned already, or never will be
+    pool = Bandits(lambda group: group % tasks in known)
+    got = collect_from(pool, Collect(groups=6, group_size=12, refill=20), version=version, tasks=tasks)
+    assert got.batch is not None
+    taken = [group % tasks for group in torch.unique(got.batch.group_B).tolist()]
+    assert len(set(taken)) == len(taken), "none is twice in a batch"
+    assert len(taken) == min(6, tasks - 3), "all that can be learned from are found"
+    asked = [group % tasks for part in pool.asked for group in part]
+    first = min(len(asked), tasks)
+    assert asked[:first] == [(version * 6 + place) % tasks for place in range(first)], (
+        "none again while others are left"
+    )
+
+
+def test_a_batch_of_more_groups_than_tasks_has_each_as_often_as_without_a_refill() -> None:
+    pool = Bandits(lambda group: group % 3 == 1)
+    got = collect_from(pool, Collect(groups=7, group_size=12, refill=5), tasks=3)
+    assert got.batch is not None
+    taken = [group % 3 for group in torch.unique(got.batch.group_B).tolist()]
+    assert sorted(taken) == [0, 0, 0, 2, 2, 2]
+
+
+def test_refills_of_different_updates_have_no_number_in_common() -> None:
+    collect = Collect(groups=4, group_size=2, refill=3)
+    for tasks in (1, 3, 4, 5, 64):
+        numbers: list[int] = []
+        for version in range(40):
+            behind = Behind(collect, tasks, version)
+            numbers += [group for k in (1, 2, 3) for group in behind(k, [])]
+        assert len(set(numbers)) == len(numbers) == 40 * 12
+        assert min(numbers) >= 4 * FAR
 
 
 def test_without_refill_or_after_as_many_tries_a_batch_is_what_it_is() -> None:
     pool, none = Bandits(), Bandits()
-    once = Collect(groups=6, group_size=2, refill=1)
-    got = collected(pool, once, groups_of, seed=3, version=0, leave_out_flat=True)  # type: ignore[arg-type]
+    got = collect_from(pool, Collect(groups=6, group_size=2, refill=1), seed=3)
     assert len(pool.asked) == 2
     assert got.batch is not None
     assert not flat_groups(got.batch).any()
-    never = Collect(groups=6, group_size=2)
-    plain = collected(none, never, groups_of, seed=3, version=0, leave_out_flat=True)  # type: ignore[arg-type]
+    plain = collect_from(none, Collect(groups=6, group_size=2), seed=3)
     assert len(none.asked) == 1
     assert plain.batch is not None
     assert len(plain.batch.group_B) == 12
-    alone = partial(groups_of, count=4)
-    flat = collected(
-        Bandits(), Collect(groups=4, group_size=1, refill=2), alone, seed=0, version=0, leave_out_flat=True
-    )  # type: ignore[arg-type]
+    flat = collect_from(Bandits(), Collect(groups=4, group_size=1, refill=2))
     assert flat.batch is not None
     assert len(flat.batch.group_B) == 12, "where none differs there is nothing to leave out"
+
+
+def test_a_run_over_a_list_asks_for_tasks_that_its_batch_has_not(tmp_path: Path) -> None:
+    tasks = [{"question": f"{n} + 1", "answer": str(n + 1), "split": "train"} for n in range(8)]
+    tasks += [{"question": "9 + 9", "answer": "18", "split": "test"}]
+    (tmp_path / "sums.jsonl").write_text("\n".join(map(json.dumps, tasks)))
+    path = write_scenario(tmp_path, SUMS.replace("sums.jsonl", str(tmp_path / "sums.jsonl")))
+    assert command("run", path, "--out", tmp_path / "run", "-q") == 0
+    for file in sorted((tmp_path / "run" / "episodes").glob("*-train.jsonl")):
+        episodes = rows(file)
+        groups = {episode["group"]: episode["task"] for episode in episodes}
+        assert len(groups) == 8, "of the first batch none is learned from, nor of the refill"
+        assert len(set(groups.values())) == 8
 
 
 def test_a_run_with_refill_counts_all_its_episodes_and_a_resume_is_the_same_run(tmp_path: Path) -> None:
