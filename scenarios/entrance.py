@@ -25,7 +25,7 @@ from ..envs.errors import UserError
 from .config.loading import check_scenario, find_scenario, put_at
 from .config.yaml_text import Source, read_yaml
 from .run.logs import EVALUATIONS, METRICS, read_jsonl
-from .run.run_directory import RunDirectory, new_run_path
+from .run.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from ..agents.protocols import Actor
@@ -74,8 +74,8 @@ def run(
     resolved, source = _resolved(scenario, given)
     load_plugins()
     with placed(source), check_parts(resolved, source) as worlds:
-        resolved = check_place(resolved, None if out is None else Path(out))
-        folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
+        folder = None if out is None else Path(out)
+        resolved = check_place(resolved, folder)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
         with directory.held():
             try:

@@ -56,7 +56,7 @@ def run(
     from ..run.beginning import check_place, rehearse_beginning
 
     load_plugins()
-    from ..run.run_directory import RunDirectory, new_run_path
+    from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
 
     with placed(source), check_parts(resolved, source) as worlds:
@@ -68,7 +68,7 @@ def run(
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
-        directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
+        directory = RunDirectory.create(out, resolved, command_line())
         with directory.held():
             try:
                 _go(directory, quiet, json_, worlds)
