@@ -58,6 +58,18 @@ def _trust(value: bool) -> bool:
 def _before_every_command(context: typer.Context) -> None:
     for name, value in BY_DEFAULT.items():
         os.environ.setdefault(name, value)
+    if not {"-h", "--help"} & {*sys.argv}:
+        _need_current_folder()
+
+
+def _need_current_folder() -> None:
+    """UserError where it is gone: some libraries end the process without a word while they are imported there."""
+    try:
+        Path.cwd()
+    except OSError:
+        from ...envs.named_objects import current_folder
+
+        current_folder()
 
 
 def print_json(value: object) -> None:
