@@ -42,6 +42,16 @@ def keep_to_folder(folder: Path) -> None:
     os.environ[FOLDERS] = json.dumps([*dict.fromkeys((*map(str, _folders()), str(folder.resolve())))])
 
 
+def current_folder() -> Path:
+    """Where the command was typed. UserError where that is gone."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UserError(
+            f"the current folder is gone ({error.strerror}): it was removed, or made anew; cd into one that is there"
+        ) from error
+
+
 def load_attribute(reference: str, *, anywhere: type | None = None) -> object:
     """What `module:attribute` names. Modules in the current directory can be imported.
 
@@ -117,7 +127,7 @@ def import_by_name(module: str, attribute: str = "NAME") -> ModuleType:
 
 def module_folders() -> list[Path]:
     """Where modules are looked for besides the installed ones: the scenarios' folders, and the current directory."""
-    return list(dict.fromkeys((*_folders(), Path.cwd())))
+    return list(dict.fromkeys((*_folders(), current_folder())))
 
 
 def local_modules() -> list[str]:

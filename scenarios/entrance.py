@@ -25,7 +25,7 @@ from ..envs.errors import UserError
 from .config.loading import check_scenario, find_scenario, put_at
 from .config.yaml_text import Source, read_yaml
 from .run.logs import EVALUATIONS, METRICS, read_jsonl
-from .run.run_directory import RunDirectory, new_run_path
+from .run.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from ..agents.protocols import Actor
@@ -74,8 +74,8 @@ def run(
     resolved, source = _resolved(scenario, given)
     load_plugins()
     with placed(source), check_parts(resolved, source) as worlds:
-        resolved = check_place(resolved, None if out is None else Path(out))
-        folder = Path(out) if out is not None else new_run_path(resolved.name, resolved.seed)
+        folder = None if out is None else Path(out)
+        resolved = check_place(resolved, folder)
         directory = RunDirectory.create(folder, resolved, ["peripatos.run", str(resolved.name), *map(str, given)])
         with directory.held():
             try:
@@ -192,10 +192,11 @@ class Run:
     ) -> Run:
         """Go on where it was stopped; or, with a larger budget among the `overrides`, where it had ended.
 
-        A run that has nothing more to do is left as it is. Errors as of `run`; UserError for an override that would
-        make it another run.
+        A run that has nothing more to do is left as it is, or gets the learning curve that it lacks. Errors as of
+        `run`; UserError for an override that would make it another run.
         """
         from .commands.app import load_plugins
+        from .report.curves import draw_if_missing
         from .run.amend import begin_again, is_over
         from .run.noticed import notice
 
@@ -203,12 +204,14 @@ class Run:
         command = ["peripatos.load_run", str(self.path), "resume", *map(str, overrides or ())]
         sets = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]
         if not sets and is_over(self._directory):
+            draw_if_missing(self._directory, quiet=quiet)
             return self
         with self._directory.held(command):
             going_on = begin_again(self._directory, sets)
             if not going_on.to_do:
                 for note in going_on.notes:
                     notice(note)
+                draw_if_missing(self._directory, quiet=quiet)
                 return self
             self._directory.note_command(command)
             return _go(self._directory, None, listeners, quiet, going_on)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
-import shutil
+import tempfile
 from pathlib import Path
 
 from ..envs.errors import UserError, unknown
@@ -25,26 +25,27 @@ def kinds() -> list[str]:
 
 
 def begin(name: str, kind: str, within: Path) -> list[Path]:
-    """Write the package `name` into a new folder of that name `within` another; its files. UserError for a name that
-    is none or is taken, and for a folder that is there."""
+    """Write the package `name` into a new folder of that name `within` another, whole or not at all; its files.
+    UserError for a name that is none or is taken, and for a folder that is there."""
     if kind not in kinds():
         raise UserError(f"--kind: {unknown('kind of world', kind, kinds())}")
     _check_name(name)
     folder = within / name
+    sources = [*(_STARTS / file for file in _FILES), *filter(Path.is_file, sorted((_STARTS / kind).iterdir()))]
     if folder.exists() or folder.is_symlink():
         raise UserError(f"{folder} is there already, and nothing in it is overwritten; give another name")
-    made = []
     try:
-        folder.mkdir()
-        for source in (*(_STARTS / file for file in _FILES), *sorted((_STARTS / kind).iterdir())):
-            if source.is_file():
-                made.append(folder / _renamed(source.name, name))
-                made[-1].write_text(_renamed(source.read_text(encoding="utf-8"), name), encoding="utf-8")
+        with tempfile.TemporaryDirectory(dir=within, prefix=".unfinished-") as unfinished:
+            made = Path(unfinished) / name
+            made.mkdir()
+            for source in sources:
+                text = _renamed(source.read_text(encoding="utf-8"), name)
+                (made / _renamed(source.name, name)).write_text(text, encoding="utf-8")
+            made.rename(folder)
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         what, remedy = in_words(error)
         raise UserError(f"{folder} cannot be written ({what}: {error}); nothing was made: {remedy}") from error
-    return made
+    return [folder / _renamed(source.name, name) for source in sources]
 
 
 def _check_name(name: str) -> None:

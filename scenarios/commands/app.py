@@ -58,6 +58,18 @@ def _trust(value: bool) -> bool:
 def _before_every_command(context: typer.Context) -> None:
     for name, value in BY_DEFAULT.items():
         os.environ.setdefault(name, value)
+    if not {"-h", "--help"} & {*sys.argv}:
+        _need_current_folder()
+
+
+def _need_current_folder() -> None:
+    """UserError where it is gone: some libraries end the process without a word while they are imported there."""
+    try:
+        Path.cwd()
+    except OSError:
+        from ...envs.named_objects import current_folder
+
+        current_folder()
 
 
 def print_json(value: object) -> None:
@@ -84,9 +96,9 @@ def print_lines(*lines: str) -> None:
 
 
 @contextmanager
-def gone_on_with() -> Iterator[None]:
-    """Where the same command goes on with whatever a signal stops, reports and tables too: that is said, whatever a
-    library has made of the signal."""
+def gone_on_with(words: str = "stopped; the same command goes on from here") -> Iterator[None]:
+    """Where the same command goes on with whatever a signal stops, reports and tables too, or where other `words` are
+    true: they are said, whatever a library has made of the signal."""
     from ..run.signals import asked_to_end, tell
 
     try:
@@ -94,7 +106,7 @@ def gone_on_with() -> Iterator[None]:
     except BaseException:
         if (stopped := asked_to_end()) is None:
             raise
-        tell("stopped; the same command goes on from here")
+        tell(words)
         sys.exit(stopped.code)
 
 

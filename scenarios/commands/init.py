@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .app import app, print_lines
+from .app import app, gone_on_with, print_lines
 
 
 @app.command()
@@ -19,7 +19,8 @@ def init(
     from ..start import begin
 
     made = begin(name, kind, Path())
-    print_lines(*map(str, made), f"next: cd {name} && peripatos check {made[-1].parent.name}:{_class_of(made)}")
+    with gone_on_with(f"stopped; {name} is written all the same"):
+        print_lines(*map(str, made), f"next: cd {name} && peripatos check {made[-1].parent.name}:{_class_of(made)}")
 
 
 def _class_of(made: list[Path]) -> str:

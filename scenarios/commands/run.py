@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -56,7 +57,7 @@ def run(
     from ..run.beginning import check_place, rehearse_beginning
 
     load_plugins()
-    from ..run.run_directory import RunDirectory, new_run_path
+    from ..run.run_directory import RunDirectory
     from ..run.signals import Stopped
 
     with placed(source), check_parts(resolved, source) as worlds:
@@ -68,7 +69,7 @@ def run(
                 print(remark, file=sys.stderr)
             print(f"{resolved.name}: all is well; nothing was run", file=sys.stderr)
             return
-        directory = RunDirectory.create(out or new_run_path(resolved.name, resolved.seed), resolved, command_line())
+        directory = RunDirectory.create(out, resolved, command_line())
         with directory.held():
             try:
                 _go(directory, quiet, json_, worlds)
@@ -99,8 +100,7 @@ def resume(
     directory = RunDirectory.open(run_path)
     directory.resumed = True
     if not sets and is_over(directory):
-        print(f"{run_path} is finished already", file=sys.stderr)
-        _report(directory.summary(), json_)
+        _finished(directory, quiet, json_)
         return
     if not quiet and not lock.is_written(directory.path):
         tell_how_it_stands(directory, again=False)
@@ -109,8 +109,7 @@ def resume(
         if not going_on.to_do:
             for note in going_on.notes:
                 notice(note)
-            print(f"{run_path} is finished already", file=sys.stderr)
-            _report(directory.summary(), json_)
+            _finished(directory, quiet, json_)
             return
         directory.note_command(command_line())
         try:
@@ -129,15 +128,40 @@ def _go(directory: Any, quiet: bool, json_: bool, worlds: Any = None, going_on: 
         summary = Runner(directory, display, sources=worlds, going_on=going_on).go()
     finally:
         display.close()
-    draw_if_possible(directory, display)
-    _report(summary, json_, directory.path)
+    with _done(directory):
+        draw_if_possible(directory, display)
+        _report(summary, json_, directory.path)
+
+
+def _finished(directory: Any, quiet: bool, json_: bool) -> None:
+    """Tell of a run that was done before."""
+    from ..report.curves import draw_if_missing
+
+    print(f"{directory.path} is finished already", file=sys.stderr)
+    with _done(directory):
+        draw_if_missing(directory, quiet=quiet)
+        _report(directory.summary(), json_)
+
+
+@contextmanager
+def _done(directory: Any) -> Iterator[None]:
+    """A signal within says that the run is done, and ends the process."""
+    from ..run.disk import typed
+    from ..run.ended import stopped_when_done
+    from ..run.signals import Stopped
+
+    try:
+        with stopped_when_done(f"stopped; the run is done: peripatos resume {typed(directory.path)} tells of it again"):
+            yield
+    except Stopped as stopped:
+        _stopped(directory, stopped)
 
 
 def _stopped(directory: Any, stopped: Any) -> NoReturn:
     from ..run.disk import typed
     from ..run.signals import tell
 
-    tell(f"stopped; to go on: peripatos resume {typed(directory.path)}")
+    tell(str(stopped) or f"stopped; to go on: peripatos resume {typed(directory.path)}")
     sys.exit(stopped.code)
 
 

@@ -2,7 +2,8 @@
 of them is one failed cell of the table.
 
 Cold starts come first, by seed, and a method waits for its own, and for the runs that it reads. Runs that are done are
-not done again; runs that were stopped go on; runs that failed are shown as failed.
+not done again; runs that were stopped go on; runs that failed are shown as failed. A run that another process still
+writes is waited for: a comparison that was killed leaves its runs to end their updates.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,15 @@ from ...envs.errors import UserError
 from ..commands.app import BY_DEFAULT, command_line
 from ..config.loading import dump_scenario, find_scenario
 from ..run.disk import make_folder, write_text
-from ..run.lock import writing
+from ..run.lock import describe, is_written, writing
 from ..run.no_run import is_run
+from ..run.signals import tell
 from .comparison_file import SEEDS, find_comparison
 from .contenders import COLD, named
 from .plan import ComparisonJob, plan
 from .processes import Processes
+
+LOOKS = 0.1  # seconds after which is looked again whether a run is still written
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
     cores = usable_cores()
     workers = min(limit, cores, len(order))
     done, processes = 0, Processes()
+    say = (lambda text: None) if quiet else tell
     futures: dict[Path, Future[JobResult]] = {}
 
     def finish(job: ComparisonJob) -> JobResult:
@@ -106,11 +112,12 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
             whose = "its cold start" if broken[0].job.method == COLD else f"{broken[0].job.method}, which it reads,"
             outcome = JobResult(job, {}, f"{whose} failed: {broken[0].failure}")
         else:
+            _wait_for_another(job, processes, say)
             outcome = _run(job, processes, threads=max(1, cores // workers))
         done += 1
-        if not quiet and not processes.stopped:
+        if not processes.stopped:
             state = "FAILED" if outcome.failure else "done"
-            print(f"{done}/{len(order)}  {job}: {state}", file=sys.stderr, flush=True)
+            say(f"{done}/{len(order)}  {job}: {state}")
         return outcome
 
     with ThreadPoolExecutor(workers) as pool:
@@ -124,8 +131,19 @@ def _run_all(jobs: Sequence[ComparisonJob], limit: int, *, quiet: bool) -> list[
             raise
 
 
+def _wait_for_another(job: ComparisonJob, processes: Processes, say: Callable[[str], None]) -> None:
+    """Return once nobody else writes the job's run, or this comparison is stopped; who does is said once."""
+    if not is_written(job.path):
+        return
+    say(f"{job}: waiting for {describe(job.path)}, which still writes {job.path}")
+    while is_written(job.path) and not processes.stopped:
+        time.sleep(LOOKS)
+
+
 def _run(job: ComparisonJob, processes: Processes, *, threads: int) -> JobResult:
     """The job's run, in a process of its own; its words go to a log beside it."""
+    if processes.stopped:  # while another was waited for, whose folder it still is
+        return JobResult(job, {}, "the comparison was stopped")
     summary = job.summary()
     if summary.get("status") == "done":
         return JobResult(job, summary)
@@ -136,6 +154,7 @@ def _run(job: ComparisonJob, processes: Processes, *, threads: int) -> JobResult
         write_text(scenario, dump_scenario(job.scenario))
     command = [sys.executable, "-m", "peripatos.scenarios.compare.one_run", str(scenario), str(job.path)]
     environment = {**BY_DEFAULT, **os.environ, "OMP_NUM_THREADS": str(threads)}
+    log.unlink(missing_ok=True)  # what was waited for may still say its last line, into its own
     with log.open("w", encoding="utf-8") as file:
         code = processes.run(command, file, environment)
     summary = job.summary()

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from ...envs.errors import UserError, nearest
-from ...envs.named_objects import keep_to_folder
+from ...envs.named_objects import current_folder, keep_to_folder
 from ...envs.quantities import shown
 from ..cluster.shares import fitting_tile
 from .consistency import contradictions
@@ -95,8 +95,8 @@ def _own_folders(path: Path) -> list[Path]:
     run) in the current directory.
     """
     if path.parent == FOLDER:
-        return [Path.cwd()]
-    return [path.parent, Path.cwd()] if is_record(path) else [path.parent]
+        return [current_folder()]
+    return [path.parent, current_folder()] if is_record(path) else [path.parent]
 
 
 class Given(str):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from ..assembly.settings import learns_from_shown
-from ..run.disk import write_bytes
-from ..run.display import Display
+from ..run.disk import typed, write_bytes
+from ..run.display import Display, make_display
+from ..run.ended import stopped_when_done
 from ..run.logs import read_jsonl, without_doubles
 from ..run.run_directory import RunDirectory
 
+NAME = "curves.png"
 TRAIN, COLOR = "#8da0cb", {"validation": "#1b9e77", "test": "#d95f02"}
 
 
@@ -62,7 +65,7 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
         axes.set_ylabel(label)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
-    path = run.path / "curves.png"
+    path = run.path / NAME
     picture = io.BytesIO()
     figure.savefig(picture, dpi=130)
     write_bytes(path, picture.getvalue())
@@ -70,14 +73,30 @@ def draw_learning_curve(run: RunDirectory) -> Path | None:
 
 
 def draw_if_possible(run: RunDirectory, display: Display) -> None:
-    """The learning curve of a run that is done, and a line that says where it is, or why there is none."""
-    try:
-        path = draw_learning_curve(run)
-    except OSError as problem:
-        display.say(f"the run is done; only its learning curve could not be written ({problem})")
+    """The learning curve of a run that is done, and a line that says where it is, or why there is none. That of the run
+    when it was shorter is removed first, so that one that is there is whole.
+
+    Raises:
+        Stopped: a signal, and the curve is missing; the message is for the user.
+    """
+    again = f"peripatos resume {typed(run.path)} draws it"
+    with stopped_when_done(f"stopped; the run is done, and only its learning curve is missing: {again}"):
+        try:
+            (run.path / NAME).unlink(missing_ok=True)
+            path = draw_learning_curve(run)
+        except OSError as problem:
+            display.say(f"the run is done; only its learning curve could not be written ({problem}): {again}")
+            return
+        if path:
+            display.say(f"learning curve: {path}")
+
+
+def draw_if_missing(run: RunDirectory, *, quiet: bool) -> None:
+    """The same of a run that was done before, where whoever drew its curve was stopped, or could not write it."""
+    if (run.path / NAME).exists():
         return
-    if path:
-        display.say(f"learning curve: {path}")
+    with closing(make_display(quiet=quiet)) as display:
+        draw_if_possible(run, display)
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from . import lock
 from .checkpoint import checkpoints, in_place
 from .disk import typed
 from .logs import last_row
 from .run_directory import RunDirectory
-from .signals import tell
+from .signals import Stopped, asked_to_end, tell
 
 WHY = 500  # characters of the reason for which a run failed, in summary.json
 TRACEBACK = "Traceback (most recent call last)"
@@ -57,6 +60,21 @@ def in_one_line(error: BaseException) -> str:
         told.append(line.strip())
     text = " ".join(told) or type(error).__name__
     return text if len(text) <= WHY else f"{text[: WHY - 1]}…"
+
+
+@contextmanager
+def stopped_when_done(words: str) -> Iterator[None]:
+    """What is left to do of a run that is done. A signal within, or what a library that was interrupted while it was
+    imported has made of one, becomes `Stopped` with `words`, where it has none yet."""
+    try:
+        yield
+    except BaseException as problem:
+        stopped = problem if isinstance(problem, Stopped) else asked_to_end()
+        if stopped is None and isinstance(problem, KeyboardInterrupt):
+            stopped = Stopped(signal.SIGINT)
+        if stopped is None:
+            raise
+        raise Stopped(stopped.number, str(stopped) or words) from problem
 
 
 def _of_a_beginning(run: RunDirectory) -> str | None:

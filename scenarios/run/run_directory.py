@@ -73,19 +73,24 @@ class RunDirectory:
         self.checkpoints, self.videos, self.episodes = path / "checkpoints", path / "videos", path / "episodes"
         self.lock: Lock | None = None  # while this object may write
         self._holders = 0
+        self._found = False  # whether the folder was there, empty, before the run: it stays, whatever becomes of that
 
     @classmethod
-    def create(cls, path: Path, scenario: Scenario, command: Sequence[str]) -> RunDirectory:
-        """A new folder for a run of `scenario`, locked until `held` has been left. UserError if something is there
-        already, or if it cannot be written."""
-        _refuse_full(path)
-        run = cls(path)
+    def create(cls, path: Path | None, scenario: Scenario, command: Sequence[str]) -> RunDirectory:
+        """A folder for a new run of `scenario`, by default one of its own below `runs`; locked until `held` has been
+        left. UserError if something is there already, or if it cannot be written."""
+        if path is not None:
+            _refuse_full(path)
+        run = cls(path or _new_run_path(scenario.name, scenario.seed))
+        run._found = path is not None and path.is_dir()
+        path = run.path
         try:
             make_folder(path)
             run.lock = lock.take(path, command)
         except BaseException:  # a signal; or it is somebody else's, and then it holds their lock
-            with suppress(OSError):
-                path.rmdir()
+            if not run._found:
+                with suppress(OSError):
+                    path.rmdir()
             raise
         try:
             _refuse_full(path)  # what came while the lock was waited for
@@ -146,12 +151,20 @@ class RunDirectory:
         return load_scenario(str(self.path / "scenario.yaml"))
 
     def discard_unless_begun(self) -> bool:
-        """Remove the folder of a run that could not even begin, so that the command can be given again; whether it
-        was such a run."""
+        """Remove what a run that could not even begin has written, and the folder if it made that, so that the command
+        can be given again; whether it was such a run, and is gone."""
         if (self.path / "summary.json").exists():
             return False
-        shutil.rmtree(self.path, ignore_errors=True)
-        return True
+        with suppress(OSError):  # the folder is gone, or closed to us
+            for entry in self.path.iterdir():
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                elif entry.name != lock.NAME:
+                    entry.unlink()
+            (self.path / lock.NAME).unlink()  # the last: while it is there, nobody else begins in here
+            if not self._found:
+                self.path.rmdir()
+        return not (self.path / "scenario.yaml").exists()
 
     def note_command(self, command: Sequence[str]) -> None:
         """Add a line to command.txt."""
@@ -244,7 +257,7 @@ def _begun(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"agent": agent.model_copy(update={"today": today})})
 
 
-def new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
+def _new_run_path(name: str, seed: int, root: Path = Path("runs")) -> Path:
     """`runs/NAME-SEED`, or with a number behind it if that is taken: a new and empty folder."""
     make_folder(root)
     for number in range(1, sys.maxsize):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from scenarios_runs import PATIENCE, command, write_scenario
 
+from peripatos.envs.errors import UserError
+from peripatos.scenarios.config.loading import load_scenario
 from peripatos.scenarios.report.tables import table
 from peripatos.scenarios.run.display import Plain
 
@@ -192,3 +194,28 @@ def test_what_is_left_behind_is_cut_off_where_the_process_is_the_commands_and_no
 def test_progress_never_passes_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
     Plain().move("learn", 1.31, {})
     assert "learn 100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "scenarios"],
+        ["run", "cartpole-ppo", "--dry-run"],
+        ["check", "CartPole-v1"],
+        ["init", "word_games"],
+        ["compare", "cartpole-ppo", "--methods", "ppo"],
+        ["show", "runs/cart"],
+    ],
+)
+def test_a_current_folder_that_is_gone_is_said(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert command(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith("error: the current folder is gone"), err.count("\n")) == ("", True, 1)
+    assert command(arguments[0], "--help") == 0
+    with pytest.raises(UserError, match="the current folder is gone"):
+        load_scenario("cartpole-ppo")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from scenarios_runs import finish, start
 
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.start import begin, kinds
@@ -86,6 +87,40 @@ def test_a_folder_that_cannot_be_written_is_said_and_half_a_world_is_not_left(
     with pytest.raises(UserError, match="No space left on device"):
         begin("word_games", "language", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+STOPPED = """
+import os, pathlib, signal
+write, begun = pathlib.Path.write_text, []
+def stopped(path, text, **how):
+    begun.append(path)
+    written = write(path, text, **how)
+    if len(begun) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return written
+pathlib.Path.write_text = stopped
+"""
+
+
+def test_who_is_stopped_as_a_world_is_written_begins_again_with_the_same_command(tmp_path: Path) -> None:
+    code, _, err = finish(start("init", "word_games", cwd=tmp_path, prelude=STOPPED))
+    assert (code, err) == (143, "stopped; the same command begins again\n")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".unfinished-1" / "word_games").mkdir(parents=True)  # left by a kill
+    code, out, _ = finish(start("init", "word_games", cwd=tmp_path))
+    assert (code, all(Path(tmp_path, line).is_file() for line in out.splitlines()[:-1])) == (0, True)
+    assert finish(start("init", "word_games", cwd=tmp_path))[0] == 2
+
+
+def test_who_is_stopped_as_a_world_that_is_written_is_told_of_hears_that_it_is_written(tmp_path: Path) -> None:
+    prelude = """
+import os, signal
+from peripatos.scenarios.commands import init
+init._class_of = lambda made: os.kill(os.getpid(), signal.SIGTERM)
+"""
+    code, _, err = finish(start("init", "word_games", cwd=tmp_path, prelude=prelude))
+    assert (code, err) == (143, "stopped; word_games is written all the same\n")
+    assert (tmp_path / "word_games" / "README.md").is_file()
 
 
 def test_nothing_is_overwritten_and_the_nearest_kind_is_named(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from peripatos.scenarios.config.loading import apply_sets, load_scenario, open_s
 from peripatos.scenarios.config.schema import Anchors, Budget, SharedWorld
 from peripatos.scenarios.config.yaml_text import Source
 from peripatos.scenarios.run import signals
+from peripatos.scenarios.run.lock import writing
 from peripatos.scenarios.run.provenance import own_code
 from peripatos.scenarios.run.signals import Stopped
 
@@ -649,6 +650,69 @@ def test_after_a_kill_the_same_comparison_ends_with_equal_rows(tmp_path: Path, m
     costs = list(csv.DictReader((folders[0] / "out" / "costs.csv").read_text().splitlines()))
     assert [row["method"] for row in costs] == [COLD, "ppo"]
     assert all(float(row["peak_mib"]) > 50 and float(row["wall_s"]) > 0 for row in costs)
+
+
+HOLDS = """\
+import sys, time
+from pathlib import Path
+import gymnasium
+class Holds(gymnasium.Wrapper):
+    def __init__(self, **options):
+        super().__init__(gymnasium.make("CartPole-v1", **options))
+    def step(self, action):
+        while "HELD" in sys.argv and Path("HELD/metrics.jsonl").exists() and Path("hold").exists():
+            Path("holding").touch()
+            time.sleep(0.01)
+        return super().step(action)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_outlives_its_killed_comparison_is_waited_for(tmp_path: Path) -> None:
+    held = f"out/tiny/{COLD}/seed-0"
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "holds.py").write_text(HOLDS.replace("HELD", held))
+        write_scenario(folder, TWO_STAGES.replace("{id: CartPole-v1}", "{id: 'holds:Holds'}"))
+    arguments = ("compare", "tiny.yaml", "--methods", "ppo", "--seeds", 1, "--out", "out")
+    whole = start(*arguments, cwd=folders[0])
+    (folders[1] / "hold").touch()  # its second update lasts as long as this file is there
+    process = start(*arguments, cwd=folders[1])
+    until(lambda: (folders[1] / "holding").exists() or process.poll() is not None)
+    orphan = json.loads((folders[1] / held / ".lock").read_text())["process"]
+    os.kill(orphan, signal.SIGSTOP)  # it hears nothing yet: a step that lasts would be broken off
+    try:
+        (folders[1] / "hold").unlink()
+        process.kill()
+        finish(process)
+        again = start(*arguments, cwd=folders[1])
+        assert again.stderr is not None
+        said = next(line for line in again.stderr if "waiting" in line or "FAILED" in line)
+        assert said.startswith(f"tiny {COLD} seed 0: waiting for process {orphan} on ")
+        assert said.endswith(f", which still writes {held}\n")
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    code, _, err = finish(again)
+    assert (code, err.count("waiting"), err.count("FAILED")) == (0, 0, 0), err
+    assert finish(whole)[0] == 0
+    assert len({(folder / "out" / "runs.csv").read_bytes() for folder in folders}) == 1
+
+
+@pytest.mark.slow
+def test_who_waits_for_another_run_can_be_stopped_and_leaves_it_its_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out" / "tiny" / "ppo" / "seed-0"
+    out.mkdir(parents=True)
+    with writing(out, ["peripatos", "resume"]):
+        process = start(
+            "compare", write_scenario(tmp_path), "--methods", "ppo", "--seeds", 1, "--out", tmp_path / "out"
+        )
+        assert process.stderr is not None
+        assert f"waiting for process {os.getpid()} on " in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
+        assert (code, err) == (130, "stopped; the same command goes on from here\n")
+        assert out.is_dir()
 
 
 def _kill_all(process: subprocess.Popen[str], folder: Path) -> None:
