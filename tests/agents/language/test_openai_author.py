@@ -112,6 +112,15 @@ def test_a_server_is_evaluated_as_any_agent_is(serve: Any, tmp_path: Path) -> No
     assert played(tmp_path)["messages"][-1]["content"].startswith("Gern – "), "any text comes through"
 
 
+def test_what_a_run_has_written_down_runs_again(serve: Any, tmp_path: Path) -> None:
+    asked = scenario(serve(added).url, options=PLUS, episodes=2, sampling={"temperature": 0.5})
+    run = peripatos.run(asked, out=tmp_path / "run")
+    again = peripatos.run(tmp_path / "run" / "scenario.yaml", out=tmp_path / "again")
+    assert again.scenario == run.scenario
+    with pytest.raises(UserError, match=r"takes no sampling\.min_p"):
+        peripatos.run({**asked, "sampling": {"min_p": 0.1}}, out=tmp_path / "other")
+
+
 def test_calls_of_tools_go_both_ways_in_the_servers_own_form(serve: Any, tmp_path: Path) -> None:
     def calls(asked: dict[str, Any]) -> Answer:
         heard = asked["messages"][-1]
