@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,16 +25,20 @@ from ..protocols import ContextFull, NoReply
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI, OpenAIError
 
-SECONDS = 120.0  # for one answer of the server
+SECONDS = 120.0  # for one answer of the server, all of it
 RETRIES = 4  # after a lost connection, "too many requests" or an error of the server's, each later than the last
 LOOK_SECONDS = 10.0  # for the question which models there are
 NO_KEY = "none"
 MOST_BYTES = 1 << 20  # of one answer, more than any context holds
+MOST_LISTED = 1 << 24  # of the list of models
 _KEYS = ("role", "content", "name", "tool_call_id")  # of a message, as the protocol has them
+_RENAMED = {"max_tokens": "max_completion_tokens"}  # by models that think
+_OPTIONAL = (*_RENAMED, "temperature", "top_p", "seed")
+_NOT_TAKEN = ("unsupported", "not support", "not permitted", "not allowed", "unknown", "unrecognized", "unexpected")
 _FULL = ("context_length_exceeded", "context length", "context size", "context window")
 
 
-def connect(url: str, key_env: str | None, *, seconds: float, retries: int) -> OpenAI:
+def connect(url: str, key_env: str | None, *, seconds: float, retries: int, most_bytes: int) -> OpenAI:
     """A client of the server at `url`, with the key that the variable `key_env` of the environment holds. `UserError`
     without the package or the key."""
     try:
@@ -45,14 +52,17 @@ def connect(url: str, key_env: str | None, *, seconds: float, retries: int) -> O
         raise WrongKey(
             ["key_env"], f"agent.key_env: the environment has no variable {key_env!r} that would hold the server's key"
         )
-    return OpenAI(base_url=url, api_key=key, timeout=seconds, max_retries=retries)
+    from .server_client import ServerClient
+
+    client = ServerClient(url, seconds=seconds, most_bytes=most_bytes)
+    return OpenAI(base_url=url, api_key=key, timeout=seconds, max_retries=retries, http_client=client)
 
 
 def check_server(url: str, model: str, key_env: str | None) -> None:
     """`UserError` where nobody answers at `url`, the key is refused, or there is no such model."""
     import openai
 
-    with connect(url, key_env, seconds=LOOK_SECONDS, retries=0) as client:
+    with connect(url, key_env, seconds=LOOK_SECONDS, retries=0, most_bytes=MOST_LISTED) as client:
         try:
             names = [one.id for one in client.models.list()]
         except openai.AuthenticationError as error:
@@ -80,9 +90,10 @@ class OpenAIAuthor:
         self, url: str, model: str, *, key_env: str | None, temperature: float, top_p: float, max_tokens: int
     ) -> None:
         self._url, self._key_env = url, key_env
-        self._client = connect(url, key_env, seconds=SECONDS, retries=RETRIES)
+        self._client = connect(url, key_env, seconds=SECONDS, retries=RETRIES, most_bytes=MOST_BYTES)
         self._model, self._temperature = model, temperature
         self._given: dict[str, Any] = {"model": model, "top_p": top_p, "max_tokens": max_tokens}
+        self._lock, self._refused = threading.Lock(), set[str]()  # parameters that the model does not take
 
     def reply(
         self,
@@ -102,8 +113,7 @@ class OpenAIAuthor:
         if tools:
             asked["tools"] = [{"type": "function", "function": tool.get("function", tool)} for tool in tools]
         try:
-            answer = self._client.chat.completions.with_raw_response.create(**asked).http_response.content
-            return read_answer(answer)
+            return read_answer(self._answered(asked))
         except NoReply as problem:
             raise NoReply(_shortly(str(problem), self._client)) from None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
@@ -113,6 +123,33 @@ class OpenAIAuthor:
             raise UserError(f"agent.model: {self._url} has no model {self._model!r}: {said}") from None
         except openai.OpenAIError as error:
             raise self._none(error) from None
+
+    def _answered(self, asked: dict[str, Any]) -> bytes:
+        """The server's answer to what it takes of `asked`."""
+        import openai
+
+        while True:
+            taken = {_RENAMED.get(name, name) if name in self._refused else name: asked[name] for name in asked}
+            taken = {name: value for name, value in taken.items() if name not in self._refused}
+            try:
+                return self._client.chat.completions.with_raw_response.create(**taken).http_response.content
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                name = refused_parameter(getattr(error, "param", None), _said(error, self._client), taken)
+                if name is None:
+                    raise
+                self._leave_out(name, _said(error, self._client))
+
+    def _leave_out(self, name: str, said: str) -> None:
+        """From now on ask without it, and say so once: it is not as the scenario asks for."""
+        with self._lock:
+            known = name in self._refused
+            self._refused.add(name)
+        if not known and name not in _RENAMED:
+            but = " Evaluations are not greedy." if name == "temperature" else ""
+            words = (
+                f"{self._model} takes no {name}, and is asked without it, for the server's own.{but} It says: {said}"
+            )
+            warnings.warn(words, stacklevel=2)
 
     def close(self) -> None:
         """End the connections; whoever waits for an answer gets none."""
@@ -128,6 +165,14 @@ class OpenAIAuthor:
         if _is_full(error, said):
             return ContextFull(f"the server at {self._url} has no room for it: {said}")
         return NoReply(f"the server at {self._url} answered {error.status_code}: {said}")
+
+
+def refused_parameter(param: object, said: str, asked: Mapping[str, object]) -> str | None:
+    """Which of the parameters that a model need not take is refused in a server's words; None for none of them."""
+    if not any(mark in said.lower() for mark in _NOT_TAKEN):
+        return None
+    named = [name for name in _OPTIONAL if name in asked and re.search(rf"\b{name}\b", said)]
+    return param if isinstance(param, str) and param in _OPTIONAL and param in asked else next(iter(named), None)
 
 
 def as_sent(message: Message) -> dict[str, Any]:
@@ -147,7 +192,7 @@ def as_sent(message: Message) -> dict[str, Any]:
 def read_answer(body: bytes) -> Reply:
     """The reply in a server's answer. `NoReply` where there is none."""
     if len(body) > MOST_BYTES:
-        raise NoReply(f"the server's answer has {len(body)} bytes; allowed are {MOST_BYTES}")
+        raise NoReply(f"the server's answer has more than {MOST_BYTES} bytes")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -160,6 +205,13 @@ def read_answer(body: bytes) -> Reply:
     text = _text(said.get("content")) or _text(said.get("refusal"))
     thought = _text(said.get("reasoning_content")) or _text(said.get("reasoning"))
     given, calls = said.get("tool_calls") or [], []
+    if not given and said.get("function_call") is not None:  # the protocol's older form of one call
+        given = [{"function": said["function_call"]}]
+    if reason == "content_filter":
+        raise NoReply(f"the server's answer was blocked by its provider (finish_reason content_filter): {text!r}")
+    nothing = said.get("content") is None and not (text or thought or given)
+    if nothing and reason != "length":  # which cut it within thoughts that are not shown
+        raise NoReply(f"the server's answer has neither a content nor a call (finish_reason {reason})")
     if not isinstance(given, list):
         raise NoReply(f"the server's answer holds calls that are no list: {given!r}")
     for name, written in map(_called, given):

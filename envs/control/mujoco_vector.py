@@ -28,7 +28,7 @@ class MujocoVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.worlds = MujocoBatch(task, num_envs, threads=threads, max_episode_steps=max_episode_steps)
         self.num_envs = num_envs
         seconds = task.frame_skip * self.worlds.model.opt.timestep
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": round(1.0 / seconds)}
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_fps": round(1.0 / seconds, 9)}
         self.single_observation_space = self.worlds.observation_space
         self.single_action_space = self.worlds.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)

@@ -45,7 +45,7 @@ class MujocoWorld(gym.Env[np.ndarray, np.ndarray]):
         self.model = task.load_model()
         self.data = mujoco.MjData(self.model)
         seconds = task.frame_skip * self.model.opt.timestep
-        self.metadata = {**self.metadata, "render_fps": round(1.0 / seconds)}
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / seconds, 9)}
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise UserError(f"render_mode is {render_mode!r}; allowed: human, rgb_array")
         self.render_mode = render_mode

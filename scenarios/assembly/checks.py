@@ -283,7 +283,7 @@ def _check_agent(scenario: Scenario, kind: WorldKind) -> None:
         if kind != "conversation":
             raise WrongKey(("kind",), f"an agent of kind 'openai' writes, and {scenario.world.id!r} is a {kind} world")
         for name in ("top_k", "min_p"):
-            if scenario.sampling is not None and name in scenario.sampling.model_fields_set:
+            if getattr(scenario.sampling, name, None):
                 words = f"a server of this protocol takes no sampling.{name}; it takes temperature and top_p"
                 with at("sampling"):
                     raise WrongKey((name,), words)

@@ -19,13 +19,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import yaml
 from pydantic import JsonValue
 
 from ...envs.errors import UserError
 from ..config.loading import find_scenario, open_scenario
 from ..config.schema import FROM, Stage
-from ..config.yaml_text import parse_value
+from ..config.yaml_text import parse_value, write_yaml
 from ..run.disk import write_json, write_text
 from .comparison_file import ComparisonFile, find_comparison
 from .conclusions import SHARES, told
@@ -271,4 +270,4 @@ def _as_comparison(file: ComparisonFile, sets: Sequence[str], chosen: Sequence[R
         "seeds": file.seeds,
         "scenarios": scenarios,
     }
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    return write_yaml(data, width=100)

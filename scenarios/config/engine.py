@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ...envs.errors import WrongWithin, nearest
 from ...envs.quantities import real, shown
@@ -27,11 +27,15 @@ class VllmSpec(Part):
     @model_validator(mode="after")
     def _is_here_or_there(self) -> VllmSpec:
         for name in ("memory", "dtype", "sleep"):
-            if self.url is not None and name in self.model_fields_set:
+            if self.url is not None and getattr(self, name) != type(self).model_fields[name].default:
                 raise WrongWithin(
                     [name], f"engine.vllm.{name} has no effect on a server, which was started with its own"
                 )
         return self
+
+    @model_serializer(mode="wrap")
+    def _of_a_server_its_url(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return handler(self) if self.url is None else {"url": self.url}
 
 
 class EngineSpec(Part):

@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ...envs.errors import UserError, nearest
 from ...envs.named_objects import current_folder, keep_to_folder
@@ -24,7 +23,7 @@ from .consistency import contradictions
 from .keys import keys_allowed
 from .mistakes import explain
 from .schema import Scenario
-from .yaml_text import Path_, Source, is_record, parse_value, read_yaml
+from .yaml_text import Path_, Source, is_record, parse_value, read_yaml, write_yaml
 
 FOLDER = Path(__file__).parents[1]
 MOST_SHOWN = 10  # mistakes that are told at once
@@ -268,9 +267,19 @@ def _with_tiles(scenario: Scenario) -> Scenario:
 
 def dump_scenario(scenario: Scenario) -> str:
     """The resolved scenario as YAML that loads to the same."""
-    return yaml.safe_dump(dump_data(scenario), sort_keys=False, allow_unicode=True)
+    return write_yaml(dump_data(scenario))
 
 
 def dump_data(scenario: Scenario) -> dict[str, Any]:
-    """The resolved scenario as the mapping that such a file holds."""
-    return scenario.model_dump(mode="json", exclude_none=True)
+    """The resolved scenario as the mapping that such a file holds: every constant, and no key that says nothing."""
+    return _said(scenario, scenario.model_dump(mode="json"))
+
+
+def _said(part: object, data: Any) -> Any:
+    """`data`, to which `part` was dumped, without keys of ours that hold null. In what is not ours, as the options of a
+    world, null is a value."""
+    if isinstance(part, BaseModel):
+        return {name: _said(getattr(part, name), value) for name, value in data.items() if value is not None}
+    if isinstance(part, Mapping):
+        return {key: _said(inner, data[key]) for key, inner in part.items()}
+    return [_said(*pair) for pair in zip(part, data, strict=True)] if isinstance(part, list) else data

@@ -47,6 +47,21 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which puts quotes around texts that `_Loader` would read as numbers, such as 1e3."""
+
+
+_OF_BOTH = (yaml.SafeDumper.yaml_implicit_resolvers, _Loader.yaml_implicit_resolvers)
+_Dumper.yaml_implicit_resolvers = {
+    first: [one for resolvers in _OF_BOTH for one in resolvers.get(first, [])] for first in (_OF_BOTH[0] | _OF_BOTH[1])
+}
+
+
+def write_yaml(data: Any, *, width: int = 80) -> str:
+    """`data` as YAML that `parse_yaml` reads as the same, in lines of about `width` characters."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+
+
 def _number(kind: Callable[[str], int | float]) -> Callable[[_Loader, yaml.ScalarNode], int | float]:
     """Reads a number; one that cannot be read is a mistake in the YAML, at its line."""
 

@@ -101,17 +101,18 @@ def _drawing(source: WorldSource, opened: OpenedAgent) -> gymnasium.Env[Any, Any
     return env
 
 
-def write_film(shots: Iterable[Shot], fps: int, target: Path, gif: bool, *, world: str = "") -> Film:
+def write_film(shots: Iterable[Shot], fps: float, target: Path, gif: bool, *, world: str = "") -> Film:
     """Write the pictures one by one, as mp4 and if asked as gif, and a diagram of the signals. `world` is its name.
 
-    Of a shot only its signals are kept.
+    Of a shot only its signals are kept. `fps` is steps of the world in a second, of which a film shows a whole number.
     """
+    shown = max(1, round(fps))
     written, signals, total = [target.with_suffix(".mp4")], list[dict[str, float]](), 0.0
     with ExitStack() as stack:
-        films = [stack.enter_context(mp4_writer(written[0], fps))]
+        films = [stack.enter_context(mp4_writer(written[0], shown))]
         if gif:
             written.append(target.with_suffix(".gif"))
-            films.append(stack.enter_context(gif_writer(written[1], fps)))
+            films.append(stack.enter_context(gif_writer(written[1], shown)))
         for number, shot in enumerate(shots, start=1):
             frame = caption(shot, number)
             for add in films:

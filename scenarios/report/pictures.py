@@ -44,13 +44,13 @@ class Camera:
             raise UserError(f"world {name!r} cannot be filmed, because its class has no method render: {words}")
 
     @property
-    def fps(self) -> int:
-        """Pictures a second, as the world's metadata say; 30 where they say nothing."""
+    def fps(self) -> float:
+        """Pictures a second, which are steps of the world, as the world's metadata say; 30 where they say nothing."""
         given = self._env.metadata.get("render_fps") or 30
         if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= 1000:
             allowed = "allowed is a number above 0, up to 1000"
             raise UserError(f'world {self._name!r}: metadata["render_fps"] is {given!r:.80}; {allowed}')
-        return max(1, round(given))
+        return float(given)
 
     def picture(self) -> np.ndarray:
         """The world as it is now [height, width, 3 or 4] uint8. UserError says whether the world has failed, or the

@@ -22,11 +22,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ....envs.errors import UserError
+from ..time_limit import within
 from .vllm_library import MAX_ROWS, TESTED, Said
 
 HOW = "python -m peripatos.agents.language.engines.vllm_server MODEL"
 _SHARED = Path("/dev/shm")  # memory that another process can read as a file
 _AT_THE_START, _AT_MOST = 8.0, 600.0  # seconds that an answer may take
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine: no proxy knows it
 _A_STEP = 0.1  # seconds, in which other orders wait
 
 
@@ -107,11 +109,16 @@ class VllmServer:
 
 
 def _asked(url: str, path: str, given: dict[str, Any] | None, seconds: float) -> Any:
-    """What the server answers. OSError (HTTPError for one that says no), ValueError where it is no JSON."""
+    """What the server answers, all of it within so many seconds. OSError (HTTPError for one that says no), ValueError
+    where it is no JSON."""
     body = None if given is None else json.dumps(given).encode()
     asked = urllib.request.Request(f"{url}/{path}", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=seconds) as answer:
-        said = answer.read()
+
+    def read() -> bytes:
+        with _DIRECT.open(asked, timeout=seconds) as answer:
+            return answer.read()
+
+    said = within(seconds, read)
     return json.loads(said) if said else None
 
 

@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
     """One model, `adder`. What it answers to a request `answer` says: a message, a status and words, or a body."""
 
     daemon_threads = True
+    request_queue_size = 128  # all episodes connect at once
 
     def __init__(self, answer: Callable[[dict[str, Any]], Answer]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -110,6 +111,15 @@ def test_a_server_is_evaluated_as_any_agent_is(serve: Any, tmp_path: Path) -> No
     assert run.summary["stages"][0]["evaluation"]["after"]["success_rate"] == 1.0
     assert {(one["temperature"], one["max_tokens"], one["top_p"]) for one in server.asked} == {(0.0, 40, 0.9)}
     assert played(tmp_path)["messages"][-1]["content"].startswith("Gern – "), "any text comes through"
+
+
+def test_what_a_run_has_written_down_runs_again(serve: Any, tmp_path: Path) -> None:
+    asked = scenario(serve(added).url, options=PLUS, episodes=2, sampling={"temperature": 0.5})
+    run = peripatos.run(asked, out=tmp_path / "run")
+    again = peripatos.run(tmp_path / "run" / "scenario.yaml", out=tmp_path / "again")
+    assert again.scenario == run.scenario
+    with pytest.raises(UserError, match=r"takes no sampling\.min_p"):
+        peripatos.run({**asked, "sampling": {"min_p": 0.1}}, out=tmp_path / "other")
 
 
 def test_calls_of_tools_go_both_ways_in_the_servers_own_form(serve: Any, tmp_path: Path) -> None:
@@ -220,6 +230,9 @@ def called(**function: object) -> bytes:
         ],
         *[body({"tool_calls": calls}) for calls in ("abc", {"a": 1}, 3, [None], [{}], ["a"], [{"function": None}])],
         *[called(name=name, arguments="{}") for name in (None, 5, ["calculator"])],
+        *[body(message) for message in ({}, {"content": None}, {"content": None, "tool_calls": []})],
+        *[body({"content": content}, finish_reason="content_filter") for content in (None, "", "a part")],
+        *[body({"content": None, "function_call": call}) for call in ("f", {}, {"name": None}, [1])],
         body({"tool_calls": [{"type": "custom", "custom": {"name": "calculator", "input": "1"}}]}),
     ],
     ids=lambda answer: answer[:70].decode(errors="replace"),
@@ -238,7 +251,10 @@ def test_what_is_no_reply_costs_the_episode_and_no_more(answer: bytes) -> None:
             [],
         ),
         (body({"content": None, "refusal": "I must not"}), "I must not", []),
-        (body({"content": None, "tool_calls": []}), "", []),
+        *[(body(message), "", []) for message in ({"content": ""}, {"content": "", "tool_calls": []}, {"content": []})],
+        (body({"content": None}, finish_reason="length"), "", []),
+        (body({"content": None, "reasoning": "so"}), "<think>\nso\n</think>\n\n", []),
+        (body({"content": None, "function_call": {"name": "f", "arguments": '{"a": 1}'}}), "", [{"a": 1}]),
         (called(name="f"), "", [{}]),
         *[(called(name="f", arguments=nothing), "", [{}]) for nothing in (None, "", "{}")],
         *[(called(name="f", arguments=given), "", [{"a": 1}]) for given in ({"a": 1}, '{"a": 1}')],
@@ -271,6 +287,60 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_the_run(
     kept = [path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert kept
     assert not any(KEY[:5].encode() in data for data in [str(raised.value).encode(), *kept])
+
+
+def without(*names: str, how: str = "openai") -> Callable[[dict[str, Any]], Answer]:
+    """A model that takes none of these, as the servers of several makers say it."""
+
+    def answer(asked: dict[str, Any]) -> Answer:
+        for name in names:
+            if name not in asked:
+                continue
+            use = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
+            if name == "temperature":
+                return 400, f"Unsupported value: '{name}' does not support 0 with this model. Only 1 is supported."
+            said = {
+                "openai": f"Unsupported parameter: '{name}' is not supported with this model.{use}",
+                "pydantic": f"body.{name}: Extra inputs are not permitted",
+                "plain": f"unknown field `{name}`",
+            }
+            return (400 if how == "openai" else 422), said[how]
+        return added(asked)
+
+    return answer
+
+
+@pytest.mark.parametrize("how", ["openai", "pydantic", "plain"])
+def test_what_a_model_does_not_take_is_left_out_and_said_once(serve: Any, tmp_path: Path, how: str) -> None:
+    server = serve(without("max_tokens", "temperature", "top_p", "seed", how=how))
+    with pytest.warns(UserWarning, match="adder takes no") as said:
+        run = peripatos.run(scenario(server.url, options=PLUS, sampling={"max_tokens": 40}), out=tmp_path / "run")
+    assert run.summary["stages"][0]["evaluation"]["after"]["success_rate"] == 1.0
+    last = server.asked[-1]
+    assert last["max_completion_tokens"] == 40
+    assert not {"max_tokens", "temperature", "top_p", "seed"} & set(last)
+    told = [str(one.message) for one in said if "adder takes no" in str(one.message)]
+    assert [words.partition(", and is asked without it")[0].split()[-1] for words in told] == [
+        "temperature",
+        "top_p",
+        "seed",
+    ]
+    assert "not greedy" in told[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_tokens is too large: 99. This model supports at most 8 completion tokens",
+        "'messages' with role 'tool' are not supported",
+        "Unsupported parameter: 'tools' is not supported with this model.",
+        "top_p must be below 1",
+    ],
+)
+def test_a_refusal_of_another_kind_leaves_nothing_out(words: str) -> None:
+    asked = {"max_tokens": 8, "top_p": 1.0, "temperature": 0.0, "seed": 1}
+    assert openai_author.refused_parameter(None, words, asked) is None
+    assert openai_author.refused_parameter("tools", words, asked) is None
 
 
 def test_a_server_does_not_learn(serve: Any, tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from peripatos.envs.control.mujoco_feet import check_feet, feet_signals
+from peripatos.envs.control.mujoco_world import MujocoWorld
 from peripatos.envs.errors import UserError
 from peripatos.envs.worlds.robots.walker import WalkerTask
+from peripatos.scenarios.report.gait import gait_of
+from peripatos.scenarios.report.pictures import Camera
 
 ROBOT = """
 <mujoco>
@@ -115,3 +118,16 @@ def test_the_walkers_feet_bear_what_its_sensors_measure_on_any_ground() -> None:
             assert told["contact/right"] == pytest.approx(float(observation[27:31].sum()), abs=1e-5)
             for foot in ("left", "right"):
                 assert (f"slip/{foot} (m/s)" in told) == (told[f"contact/{foot}"] > 0.0)
+
+
+@pytest.mark.parametrize("frame_skip", [1, 7, 30, 600])
+def test_a_step_that_is_no_whole_part_of_a_second_is_timed_as_long_as_it_is(frame_skip: int) -> None:
+    task = WalkerTask()
+    task.frame_skip = frame_skip
+    world = MujocoWorld(task)
+    seconds = frame_skip * world.model.opt.timestep
+    fps = Camera("walker", world).fps
+    assert fps == pytest.approx(1 / seconds, rel=1e-6)
+    gait = gait_of([{"contact/left": 0.0}, *[{"contact/left": 1.0}] * 10], fps)
+    assert gait is not None
+    assert gait.stance_s["left"] == pytest.approx(10 * seconds, rel=1e-6)

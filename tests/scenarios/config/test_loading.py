@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import time
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from scenarios_runs import TINY, write_scenario
 from peripatos.envs.errors import UserError
 from peripatos.scenarios.assembly.checks import check_parts
 from peripatos.scenarios.config.loading import check_scenario, dump_scenario, load_scenario, open_scenario, shipped
+from peripatos.scenarios.config.schema import Scenario
 from peripatos.scenarios.config.yaml_text import Source, parse_yaml
 
 
@@ -301,3 +303,73 @@ def test_objects_of_python_in_a_scenario_are_told_how_they_are_named(key: str, g
     }
     with pytest.raises(UserError, match=said):
         check_scenario({**scenario, "stages": [{"name": "look"}]}, Source("a mapping"))
+
+
+def again(scenario: Scenario) -> Scenario:
+    """It as a run writes it down, read again."""
+    data, source = parse_yaml(dump_scenario(scenario), "scenario.yaml")
+    return check_scenario(data, source)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_and_its_variants_are_written_down_as_what_they_are(name: str) -> None:
+    scenario = load_scenario(name)
+    for method in ("", *scenario.variants):
+        sets = [f"{key}={json.dumps(value)}" for key, value in scenario.changes(method).items()]
+        resolved = load_scenario(name, sets)
+        assert again(resolved) == resolved
+        assert dump_scenario(again(resolved)) == dump_scenario(resolved)
+
+
+LOOK = "stages=[{name: look}]"
+MLP, LM = "cartpole-ppo", "quickstart"
+OPENAI = '{kind: openai, model: m, url: "http://127.0.0.1:1/v1"}'
+NULLS = "{a: null, b: [null, {c: null}], c: {}, d: {e: null}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "sets"),
+    [
+        (LM, ['engine={vllm: {url: "http://127.0.0.1:1"}}']),
+        (LM, ['engine={vllm: {url: "http://127.0.0.1:1", memory: 2.0, sleep: false, dtype: null}}']),
+        (LM, ["engine=vllm"]),
+        (LM, ["engine={vllm: {memory: 4, dtype: bf16, sleep: true}}"]),
+        (LM, ["engine=transformers"]),
+        (LM, ["agent={kind: causal_lm, model: m, lora: {}, template: {date_string: null}}"]),
+        (LM, ["agent={kind: causal_lm, model: m, stop: [2, '2', 'null', '1e3'], today: '2026-11-26'}"]),
+        (LM, ["agent={kind: tiny_llama, hidden: 64}"]),
+        (LM, ["sampling={top_k: 5, min_p: 0.1}"]),
+        (LM, ["cluster={rollout: {workers: 2}}"]),
+        (LM, [f"world.options={NULLS}"]),
+        (LM, ["stages.0.overrides={rewards: {overlong_buffer: null}}"]),
+        (LM, ["stages.0.optimizer={warmup: 0}"]),
+        (LM, ["stages.0.stop={success_rate: '>= 0.5'}", "evaluation.first=50"]),
+        (LM, ["evaluation={every: null}", "stages.0.stop={}", "stages.1.stop={}"]),
+        (LM, ["agent={kind: causal_lm, model: m, revision: '1e5'}", "description='+.5'", "name='09'"]),
+        (LM, [f"agent={OPENAI}", LOOK, "checkpoint={}", "evaluation={episodes: 3}"]),
+        (LM, [f"agent={OPENAI}", "sampling={temperature: 0.5, min_p: 0}", "checkpoint={}", LOOK, "evaluation={}"]),
+        (MLP, ["agent={kind: mlp, memory: {size: 8}, log_std: -1}"]),
+        (MLP, ["agent={kind: mlp, symmetry: critic, log_std: null}"]),
+        (MLP, ["world.wrappers=[{id: m:C, options: {a: null}}]", "world.workers=auto", "world.at_once=4"]),
+        (MLP, ["variants={grpo: {from: here, stages.0.collect: null}}"]),
+        (MLP, ["scores={random: 0, reference: 1}", "trackers=[tensorboard]", "description='null'", "name='12'"]),
+        *[
+            (MLP, [f"agent={{kind: {kind}}}", LOOK, "evaluation={episodes: 3}", "variants={}"])
+            for kind in ("random", "oracle", "scripted, function: 'm:f'")
+        ],
+    ],
+    ids=str,
+)
+def test_whatever_a_scenario_says_is_written_down_as_what_it_is(name: str, sets: list[str]) -> None:
+    resolved = load_scenario(name, sets)
+    assert again(resolved) == resolved
+    assert again(again(resolved)) == resolved
+    assert dump_scenario(again(resolved)) == dump_scenario(resolved)
+
+
+@pytest.mark.parametrize("key", ["memory: 4", "sleep: true", "dtype: bf16"])
+def test_what_a_server_of_vllm_has_of_its_own_is_refused_where_it_is_said(key: str) -> None:
+    given = f'engine={{vllm: {{url: "http://127.0.0.1:1", {key}}}}}'
+    with pytest.raises(UserError, match=rf"engine\.vllm\.{key.partition(':')[0]} has no effect on a server"):
+        load_scenario(LM, [given])
+    assert "memory" not in dump_scenario(load_scenario(LM, ['engine.vllm.url="http://127.0.0.1:1"']))

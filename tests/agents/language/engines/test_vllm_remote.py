@@ -20,6 +20,7 @@ from vllm_parts import STOP, answers, asked, gap, learn, policy
 
 from peripatos.agents.language.engines.restarting import RestartingEngine
 from peripatos.agents.language.engines.vllm_engine import VllmEngine
+from peripatos.agents.language.engines.vllm_library import TESTED
 from peripatos.agents.language.engines.vllm_remote import check_server
 from peripatos.agents.protocols import EngineDied, Request, Weights
 from peripatos.envs.errors import UserError
@@ -157,6 +158,18 @@ def test_what_answers_and_is_no_such_server_is_told_so(said: dict[str, object], 
         with pytest.raises(UserError, match=words.replace("URL", url).replace(".", r"\.")):
             check_server(url)
         other.shutdown()
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
+    models = {"data": [{"max_model_len": 8}]}
+    said = {"/version": {"version": TESTED}, "/v1/models": models, "/is_paused": {}}
+    handler = type("Handler", (Answers,), {"said": said})
+    with HTTPServer(("127.0.0.1", 0), handler) as here:
+        threading.Thread(target=here.serve_forever, daemon=True).start()
+        assert check_server(f"http://127.0.0.1:{here.server_port}") == 8
+        here.shutdown()
 
 
 def test_where_nobody_answers_a_run_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
