@@ -136,7 +136,7 @@ class VllmEngine(PolicyEngine):
             self._asleep = False
         if self._vllm is None:
             if self._url is not None:
-                vllm = VllmServer(self._url, context=self._context)
+                vllm = VllmServer(self._url, context=self._context, vocabulary=self._vocabulary)
             else:
                 vllm = Vllm(
                     self._policy.model,
@@ -152,10 +152,14 @@ class VllmEngine(PolicyEngine):
             self._compare(vllm)
         return self._vllm
 
+    @property
+    def _vocabulary(self) -> int:
+        return int(self._policy.model.config.get_text_config().vocab_size)
+
     def _compare(self, vllm: Vllm | VllmServer) -> None:
         """UserError where vLLM reads the model in another way than whoever trains it: an architecture of its own, a
         weight that did not arrive."""
-        V = int(self._policy.model.config.get_text_config().vocab_size)
+        V = self._vocabulary
         long = min(_LOOKED_AT, self._context - _SAID)
         prompts = [tuple((7 + 5 * row + 11 * t) % V for t in range(long)) for row in range(_ROWS)]
         samples = []

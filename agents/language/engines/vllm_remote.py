@@ -8,6 +8,7 @@ memory. The server is `vllm_server`'s, in an environment of its own.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import urllib.error
 import urllib.request
@@ -39,6 +40,7 @@ def check_server(url: str) -> int:
         held = int(_asked(url, "v1/models", None, _AT_THE_START)["data"][0]["max_model_len"])
         _asked(url, "is_paused", None, _AT_THE_START)  # is there where weights may be given
     except urllib.error.HTTPError as refused:
+        refused.close()
         raise UserError(
             f"what answers at {url} is no server of vLLM that takes weights; start one by {HOW}"
         ) from refused
@@ -51,17 +53,17 @@ def check_server(url: str) -> int:
 
 
 class VllmServer:
-    """The server at `url`, for one policy at a time; UserError where there is none, or where it holds less than
-    `context` tokens of a conversation."""
+    """The server at `url`, for one policy at a time, of so many tokens (`vocabulary`); UserError where there is none,
+    or where it holds less than `context` tokens of a conversation."""
 
-    def __init__(self, url: str, *, context: int) -> None:
+    def __init__(self, url: str, *, context: int, vocabulary: int) -> None:
         held = check_server(url)
         if held < context:
             raise UserError(
                 f"the server at {url} holds {held} tokens of a conversation, and {context} are needed: give it "
                 f"--max-model-len {context}, or the scenario agent.context: {held}"
             )
-        self._url = url
+        self._url, self._vocabulary = url, vocabulary
         self._pool = ThreadPoolExecutor(MAX_ROWS, thread_name_prefix="vllm")
         self._owed: dict[Future[dict[str, Any]], str] = {}
 
@@ -82,7 +84,7 @@ class VllmServer:
     def step(self) -> list[Said]:
         """The replies that have come back, if need be after a moment."""
         done, _ = wait(self._owed, timeout=_A_STEP, return_when=FIRST_COMPLETED)
-        return [_said(self._owed.pop(answer), answer.result()) for answer in done]
+        return [_said(self._owed.pop(answer), answer.result(), self._vocabulary) for answer in done]
 
     def abort(self, names: Sequence[str]) -> None:
         """Nobody wants these replies any more."""
@@ -128,6 +130,17 @@ def _words(problem: Exception) -> str:
     return " ".join(f"{type(problem).__name__}: {said}".split())[:300]
 
 
-def _said(name: str, answer: dict[str, Any]) -> Said:
-    choice = answer["choices"][0]
-    return Said(name, tuple(choice["token_ids"]), tuple(one["logprob"] for one in choice["logprobs"]["content"]))
+def _said(name: str, answer: Any, vocabulary: int) -> Said:
+    """A reply; ValueError for what is none: ids of a model with another vocabulary, or tokens without their odds."""
+    try:
+        choice = answer["choices"][0]
+        tokens = tuple(choice["token_ids"])
+        logp = tuple(float(one["logprob"]) for one in choice["logprobs"]["content"])
+    except (LookupError, TypeError) as problem:
+        raise ValueError(f"an answer without token_ids and logprobs: {str(answer)[:100]}") from problem
+    strange = [token for token in tokens if type(token) is not int or not 0 <= token < vocabulary]
+    if strange:
+        raise ValueError(f"a token {strange[0]!r}, where the vocabulary has {vocabulary}")
+    if len(logp) != len(tokens) or not all(map(math.isfinite, logp)):
+        raise ValueError(f"{len(tokens)} tokens with the log-probabilities {str(logp)[:100]}")
+    return Said(name, tokens, logp)

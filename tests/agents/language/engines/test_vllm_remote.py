@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import wait
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from vllm_parts import STOP, answers, asked, gap, learn, policy
 from peripatos.agents.language.engines.restarting import RestartingEngine
 from peripatos.agents.language.engines.vllm_engine import VllmEngine
 from peripatos.agents.language.engines.vllm_library import TESTED
-from peripatos.agents.language.engines.vllm_remote import check_server
+from peripatos.agents.language.engines.vllm_remote import VllmServer, check_server
 from peripatos.agents.protocols import EngineDied, Request, Weights
 from peripatos.envs.errors import UserError
 
@@ -96,10 +97,8 @@ def test_what_nobody_wants_any_more_is_taken_back_and_the_rest_is_answered(
 
 @pytest.mark.vllm
 def test_a_server_that_holds_less_than_a_conversation_is_refused(server: tuple[str, subprocess.Popen[bytes]]) -> None:
-    from peripatos.agents.language.engines.vllm_remote import VllmServer
-
     with pytest.raises(UserError, match=r"holds 64 tokens of a conversation, and 100 are needed: .*max-model-len 100"):
-        VllmServer(server[0], context=100)
+        VllmServer(server[0], context=100, vocabulary=99)
 
 
 @pytest.mark.vllm
@@ -125,6 +124,8 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(200 if known else 404)
         self.end_headers()
         self.wfile.write(json.dumps(self.said.get(self.path)).encode())
+
+    do_POST = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
@@ -158,6 +159,31 @@ def test_what_answers_and_is_no_such_server_is_told_so(said: dict[str, object], 
         with pytest.raises(UserError, match=words.replace("URL", url).replace(".", r"\.")):
             check_server(url)
         other.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (["nothing"], "an answer without token_ids and logprobs: .'nothing'."),
+        ({"choices": []}, "an answer without token_ids and logprobs"),
+        ({"choices": [{"token_ids": [3], "logprobs": None}]}, "an answer without token_ids and logprobs"),
+        ({"choices": [{"token_ids": [3, 99], "logprobs": {"content": []}}]}, "a token 99, where the vocabulary has 99"),
+        ({"choices": [{"token_ids": ["3"], "logprobs": {"content": []}}]}, "a token '3', where"),
+        ({"choices": [{"token_ids": [3], "logprobs": {"content": []}}]}, "1 tokens with the log-probabilities"),
+        ({"choices": [{"token_ids": [3], "logprobs": {"content": [{"logprob": float("nan")}]}}]}, "1 tokens with"),
+    ],
+)
+def test_a_reply_that_is_none_is_no_reply(answer: object, words: str) -> None:
+    models = {"data": [{"max_model_len": 8}]}
+    said = {"/version": {"version": TESTED}, "/v1/models": models, "/is_paused": {}, "/inference/v1/generate": answer}
+    with HTTPServer(("127.0.0.1", 0), type("Handler", (Answers,), {"said": said})) as here:
+        threading.Thread(target=here.serve_forever, daemon=True).start()
+        vllm = VllmServer(f"http://127.0.0.1:{here.server_port}", context=8, vocabulary=99)
+        vllm.add("one", [1], salt="0")
+        wait(vllm._owed)
+        with pytest.raises(ValueError, match=words):
+            vllm.step()
+        here.shutdown()
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
