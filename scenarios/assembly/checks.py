@@ -126,10 +126,12 @@ def _check_parts(scenario: Scenario, worlds: WorldSources, source: Source | None
         check_budget(scenario, number, worlds.first.facts, source)
         check_memory(scenario, number, row, worlds.first.facts)
         check_minibatches(scenario, number, row, worlds.first.facts)
-        check_company(scenario, number, row, worlds)
     for number, world in enumerate(scenario.worlds):
         with at("worlds", number, "overrides"):
             check_overrides(scenario, world)
+    for number, stage in enumerate(scenario.stages):
+        if stage.method is not None:
+            check_company(scenario, number, stage_method(stage), worlds)
     check_compared(scenario)
     check_oracles(scenario, worlds)
     check_symmetry(scenario, worlds)
