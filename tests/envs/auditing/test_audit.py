@@ -22,9 +22,9 @@ TALKING = [
         "peripatos/Tasks-v0",
         {"tasks": [{"question": f"{n} * 7?", "answer": f"#### {n * 7}"} for n in range(200)]} | GRADED,
     ),
-    ("peripatos/Store-v0", {"split": "test"}),
 ]
 SLOWLY = [
+    ("peripatos/Store-v0", {"split": "test"}),
     ("peripatos/Store-v0", {"levels": (1,), "turn_rewards": True, "episodes": 100}),
     ("peripatos/Store-v0", {"levels": (2,), "reply_format": "python", "episodes": 100}),
     ("peripatos/Store-v0", {"levels": (3,), "split": "test", "episodes": 100}),

@@ -96,7 +96,7 @@ def test_crafted_wrong_answers_are_refused_and_right_ones_accepted(judge: MathsJ
     assert not [row for row in found["right"] if row[2].status != "passed"]
 
 
-@pytest.mark.parametrize("key", ["wrong", "right", "by rule not accepted"])
+@pytest.mark.parametrize("key", [pytest.param("wrong", marks=pytest.mark.slow), "right", "by rule not accepted"])
 def test_answers_that_were_judged_by_hand_before_the_grader_saw_them(judge: MathsJudge, key: str) -> None:
     """In the first run 3 of 473 wrong ones were accepted, and 18 of 392 right ones were not. Nine of these are not by a
     rule that is stated: work left to be done, a unit that is missing, an equation that is not solved.

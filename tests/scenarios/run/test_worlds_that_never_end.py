@@ -80,7 +80,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [CONTROL, WORDS], ids=["control", "conversation"])
+@pytest.mark.parametrize(
+    "text", [CONTROL, pytest.param(WORDS, marks=pytest.mark.slow)], ids=["control", "conversation"]
+)
 def test_a_world_that_never_ends_is_named_by_the_first_evaluation(
     folder: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

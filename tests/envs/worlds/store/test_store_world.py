@@ -413,6 +413,7 @@ def hostile_episodes(count: int, seed: int) -> None:
     assert not set(threading.enumerate()) - threads
 
 
+@pytest.mark.slow
 def test_a_thousand_hostile_episodes_raise_leak_and_change_nothing():
     hostile_episodes(1_000, seed=2)
 
